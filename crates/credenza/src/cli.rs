@@ -1,0 +1,186 @@
+//! The command line: what can be asked for, and how errors are said.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand};
+
+use crate::{contracts, dev, serve, wiring};
+
+/// Issues verifiable credentials with keys that never leave your vault.
+#[derive(Parser)]
+#[command(version, propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Everything embedded, for development: database, keys, certificates, demo page.
+    Dev(DevArgs),
+    /// The service as the configuration says.
+    Serve(ServeArgs),
+    /// Brings the database's schema up to date.
+    Migrate(ConfigArgs),
+    /// Contracts: what a credential holds and how wallets show it.
+    #[command(subcommand)]
+    Contract(ContractCommand),
+    /// Prints the hash of a client secret, read from standard input, for the configuration.
+    HashSecret,
+    /// Makes a file with a key-encryption key.
+    Keyring {
+        /// Where to write it; the file must not exist.
+        file: PathBuf,
+    },
+    /// Prints the OpenAPI description.
+    Openapi,
+}
+
+/// `credenza dev`.
+#[derive(Args, Clone)]
+pub struct DevArgs {
+    /// Where everything is kept between starts.
+    #[arg(long, default_value = ".credenza-dev")]
+    pub data_dir: PathBuf,
+    /// The listener for browsers on this machine.
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    pub http: std::net::SocketAddr,
+    /// The listener for wallets.
+    #[arg(long, default_value = "127.0.0.1:8443")]
+    pub https: std::net::SocketAddr,
+    /// The origin under which wallets reach the HTTPS listener; default `https://localhost:PORT`.
+    #[arg(long)]
+    pub public_url: Option<url::Url>,
+    /// `sqlite:PATH` or `postgres://USER@HOST/NAME`; default a SQLite file in the data directory.
+    #[arg(long)]
+    pub database: Option<String>,
+    /// The curve of a new authority's key: ES256 (P-256) or ES256K (P-256K).
+    #[arg(long, default_value = "ES256")]
+    pub algorithm: domain::SignatureAlgorithm,
+    /// How long a request lives, in seconds.
+    #[arg(long, default_value_t = 300)]
+    pub request_lifetime: i64,
+    /// Written as JSON once the listeners accept.
+    #[arg(long)]
+    pub ready_file: Option<PathBuf>,
+}
+
+/// `credenza serve`.
+#[derive(Args, Clone)]
+pub struct ServeArgs {
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Written as JSON once the listeners accept.
+    #[arg(long)]
+    pub ready_file: Option<PathBuf>,
+}
+
+/// Where the configuration is.
+#[derive(Args, Clone)]
+pub struct ConfigArgs {
+    /// The configuration, see config/credenza.toml.
+    #[arg(long, env = "CREDENZA_CONFIG")]
+    pub config: PathBuf,
+}
+
+/// Which installation a command works on.
+#[derive(Args, Clone)]
+pub struct Installation {
+    /// The configuration of `credenza serve`.
+    #[arg(long, env = "CREDENZA_CONFIG", conflicts_with = "data_dir")]
+    pub config: Option<PathBuf>,
+    /// The data directory of `credenza dev`.
+    #[arg(long, default_value = ".credenza-dev")]
+    pub data_dir: PathBuf,
+}
+
+/// `credenza contract …`.
+#[derive(Subcommand)]
+pub enum ContractCommand {
+    /// Says what is wrong with contract files, and what could be better.
+    Validate {
+        /// The files.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Makes files the current versions and signs them. A version that was applied never changes.
+    Apply {
+        /// The files.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        #[command(flatten)]
+        installation: Installation,
+    },
+    /// Lists the current versions.
+    List {
+        #[command(flatten)]
+        installation: Installation,
+    },
+    /// Shows a contract as it was submitted.
+    Show {
+        /// Its name or id.
+        contract: String,
+        /// The version; the current one when absent.
+        #[arg(long)]
+        version: Option<i64>,
+        #[command(flatten)]
+        installation: Installation,
+    },
+}
+
+/// Runs what was asked for.
+pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    match cli.command {
+        Command::Dev(args) => dev::run(args).await,
+        Command::Serve(args) => serve::run(args).await,
+        Command::Migrate(args) => {
+            let config = crate::config::Config::load(&args.config)?;
+            wiring::open_store(&config).await?;
+            say("The schema is up to date.")?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Contract(command) => contracts::run(command).await,
+        Command::HashSecret => {
+            let mut secret = String::new();
+            std::io::stdin().read_line(&mut secret).context("reading the secret from standard input")?;
+            let secret = secret.trim_end_matches(['\r', '\n']);
+            anyhow::ensure!(secret.chars().count() >= 16, "a client secret needs at least 16 characters");
+            say(&issuer::auth::builtin::hash_secret(secret)?)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Keyring { file } => {
+            signer::Keyring::create(&file)
+                .with_context(|| format!("making the key-encryption key in {}", file.display()))?;
+            say(&format!(
+                "{} holds a new key-encryption key. Back it up apart from the database: without it nothing in the \
+                 database can be opened.",
+                file.display()
+            ))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Openapi => {
+            say(&issuer::http::openapi::document())?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// A line for the person at the terminal.
+pub fn say(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{text}")?;
+    Ok(out.flush()?)
+}
+
+/// An error with its causes, for the person at the terminal.
+pub fn complain(error: &anyhow::Error) {
+    let mut err = std::io::stderr().lock();
+    // Nothing can be said about a standard error that is closed.
+    drop(writeln!(err, "credenza: {error}"));
+    for cause in error.chain().skip(1) {
+        drop(writeln!(err, "  because: {cause}"));
+    }
+}

@@ -1,0 +1,215 @@
+//! `credenza dev`: everything embedded, and a few lines that say where to click.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context as _, ensure};
+use domain::TenantId;
+use issuer::Settings;
+use issuer::auth::BuiltinIssuer;
+use issuer::auth::builtin::{BuiltinClient, hash_secret};
+use issuer::http::demo::Demo;
+use store::DatabaseUrl;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use crate::cli::{self, DevArgs};
+use crate::logging::{self, Format};
+use crate::ready::Ready;
+use crate::server::{self, Listeners};
+use crate::tls::Development;
+use crate::wiring::{self, Plan, Running};
+
+/// The tenant of development: the same everywhere, so that addresses can be written down.
+const TENANT: &str = "de500000-0000-4000-8000-000000000001";
+
+/// The front end that development knows.
+const CLIENT: &str = "de500000-0000-4000-8000-0000000000c1";
+
+/// The contracts that development starts with.
+const CONTRACTS: [&str; 3] = [
+    include_str!("../../../config/contracts/verified-employee.json"),
+    include_str!("../../../config/contracts/student-card.json"),
+    include_str!("../../../config/contracts/event-guest.json"),
+];
+
+/// What `dev` keeps in its data directory, as a plan. Also for commands that work on the same directory.
+pub fn plan(data_dir: &Path, database: Option<&str>, public_url: Url, lifetime: i64) -> anyhow::Result<Plan> {
+    let database = match database {
+        Some(url) => url.parse().context("--database")?,
+        None => DatabaseUrl::Sqlite(data_dir.join("credenza.db")),
+    };
+    let tenant: TenantId = TENANT.parse().context("the development tenant")?;
+    Ok(Plan {
+        settings: Settings {
+            tenant,
+            request_lifetime_secs: lifetime,
+            pin_tries: 5,
+            wallet_failures: 10,
+            callback_max_age_secs: 900,
+            relative_ids: true,
+        },
+        public_url,
+        database,
+        keyring: data_dir.join("keyring"),
+        may_create_keyring: true,
+        egress: egress::Policy { allow_http_loopback: true, ..egress::Policy::default() },
+    })
+}
+
+/// The file that remembers under which origin a data directory was started: the authority's DID depends on it.
+pub const ORIGIN_FILE: &str = "public-url";
+
+/// Serves until a signal comes.
+pub async fn run(args: DevArgs) -> anyhow::Result<ExitCode> {
+    logging::start(Format::Text, "warn")?;
+    ensure!(
+        (1..=86_400).contains(&args.request_lifetime),
+        "--request-lifetime has to be between 1 and 86400 seconds"
+    );
+    wiring::private_directory(&args.data_dir)?;
+    let public_url = match &args.public_url {
+        Some(url) => url.clone(),
+        None => Url::parse(&format!("https://localhost:{}", args.https.port()))?,
+    };
+    ensure!(
+        public_url.scheme() == "https" && public_url.path() == "/",
+        "--public-url has to be an https origin without a path, because it becomes the DID"
+    );
+    remember_origin(&args.data_dir, &public_url)?;
+    let plan = plan(&args.data_dir, args.database.as_deref(), public_url.clone(), args.request_lifetime)?;
+    let running = Running::open(plan).await?;
+    let authority = running.set_up("Credenza Demo", args.algorithm).await?;
+    for text in CONTRACTS {
+        running.issuer.apply_contract(authority, text).await.map_err(crate::contracts::explain)?;
+    }
+    let issuer = Arc::clone(&running.issuer);
+    let host = public_url.host_str().unwrap_or("localhost").to_owned();
+    let tls = Development::prepare(&args.data_dir, &host, issuer.clock.now())?;
+    let base = Url::parse(&format!("http://{}", args.http))?;
+    let secret = client_secret(&args.data_dir)?;
+    let hash = hash_secret(&secret)?;
+    let tokens = wiring::token_issuer(&issuer, &base, vec![BuiltinClient::new(CLIENT, hash)]).await?;
+    let ca_file = tls.ca_file.clone();
+    let wallet = wallet_program();
+    let command = (format!("{wallet} accept"), format!("--ca {}", ca_file.display()));
+    let demo = Arc::new(Demo::new(base.as_str(), command));
+    let ready = ready(&args, &issuer, &tokens, &secret, ca_file.clone());
+    let text = greeting(&args, &issuer, &demo, &tokens, &wallet, &ca_file);
+    let service =
+        wiring::service(&running, Vec::new(), Some(tokens), Some(demo), CancellationToken::new());
+    let listeners = Listeners { plain: Some(args.http), tls: Some((args.https, tls.server)) };
+    server::run(listeners, service, running, || {
+        if let Some(file) = &args.ready_file {
+            ready.write(file)?;
+        }
+        cli::say(&text)
+    })
+    .await?;
+    cli::say("Stopped.")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A data directory belongs to one origin: its authority's DID and what it has issued name it.
+fn remember_origin(data_dir: &Path, public_url: &Url) -> anyhow::Result<()> {
+    let file = data_dir.join(ORIGIN_FILE);
+    match std::fs::read_to_string(&file) {
+        Ok(known) => ensure!(
+            known.trim() == public_url.as_str(),
+            "{} was started as {} before, and its authority's DID names that; now it would be {public_url}. Start it \
+             as before or choose another --data-dir",
+            data_dir.display(),
+            known.trim()
+        ),
+        Err(_absent) => std::fs::write(&file, public_url.as_str())
+            .with_context(|| format!("writing {}", file.display()))?,
+    }
+    Ok(())
+}
+
+/// The development client's secret: random, kept in the data directory.
+fn client_secret(data_dir: &Path) -> anyhow::Result<String> {
+    let file = data_dir.join("client-secret");
+    if let Ok(secret) = std::fs::read_to_string(&file) {
+        return Ok(secret);
+    }
+    let mut bytes = [0_u8; 24];
+    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no random bytes: {error}"))?;
+    let secret = base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, bytes);
+    crate::tls::write_private(&file, secret.as_bytes())
+        .with_context(|| format!("writing {}", file.display()))?;
+    Ok(secret)
+}
+
+/// How the wallet is started from here: by cargo from a source tree, by its name where it is installed.
+fn wallet_program() -> String {
+    let from_source = std::path::Path::new("crates/wallet/Cargo.toml").exists();
+    if from_source { "cargo run --release --quiet --package wallet --".to_owned() } else { "wallet".to_owned() }
+}
+
+fn ready(
+    args: &DevArgs,
+    issuer: &issuer::Issuer,
+    tokens: &BuiltinIssuer,
+    secret: &str,
+    ca_file: std::path::PathBuf,
+) -> Ready {
+    let directory = issuer.directory.snapshot();
+    Ready {
+        http: Some(format!("http://{}", args.http)),
+        https: Some(format!("https://{}", local(args.https))),
+        public_url: issuer.urls.base().to_owned(),
+        admin_url: Some(format!("http://{}", args.http)),
+        tenant_id: TENANT.to_owned(),
+        authority_did: directory.authorities().last().map(|entry| entry.authority.did.to_string()),
+        manifest_url: directory
+            .contracts()
+            .into_iter()
+            .find(|entry| entry.contract.accepts_pin())
+            .map(|entry| issuer.urls.manifest(entry.row.id)),
+        client_id: Some(CLIENT.to_owned()),
+        client_secret: Some(secret.to_owned()),
+        ca_file: Some(std::path::absolute(&ca_file).unwrap_or(ca_file)),
+        token_url: Some(tokens.token_endpoint()),
+    }
+}
+
+/// The certificate names localhost; an address that means this machine is called that.
+fn local(address: std::net::SocketAddr) -> String {
+    if address.ip().is_loopback() { format!("localhost:{}", address.port()) } else { address.to_string() }
+}
+
+fn greeting(
+    args: &DevArgs,
+    issuer: &issuer::Issuer,
+    demo: &Demo,
+    tokens: &BuiltinIssuer,
+    wallet: &str,
+    ca_file: &Path,
+) -> String {
+    let directory = issuer.directory.snapshot();
+    let did = directory.authorities().last().map(|entry| entry.authority.did.to_string()).unwrap_or_default();
+    let ca = ca_file.display();
+    let secret_file = args.data_dir.join("client-secret");
+    let secret_file = secret_file.display();
+    let token_url = tokens.token_endpoint();
+    let link = format!("http://{}/demo/link", args.http);
+    format!(
+        "Credenza is ready.
+
+  Demo page   {page}
+  Authority   {did}
+  Wallets     {public} (certificate authority: {ca})
+
+Accept an issuance in a second shell:
+
+  {wallet} accept \"$(curl -s -X POST {link})\" --yes --ca {ca}
+
+Front ends get their token from {token_url}
+with the client id {CLIENT} and the secret in {secret_file}.
+Ctrl-C stops.",
+        page = demo.page(),
+        public = issuer.urls.base(),
+    )
+}

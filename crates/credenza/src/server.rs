@@ -1,0 +1,108 @@
+//! Listeners, signals and an orderly end.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use actix_web::dev::Service as _;
+use actix_web::{App, HttpServer};
+use anyhow::Context as _;
+use issuer::http::{self, Service, TRANSACTION_HEADER};
+use rustls::ServerConfig;
+
+use crate::wiring::Running;
+
+/// How long answers under way may take after a signal, in seconds: longer than any signing step.
+const FINISH_SECS: u64 = 15;
+
+/// Where to listen.
+pub struct Listeners {
+    pub plain: Option<SocketAddr>,
+    pub tls: Option<(SocketAddr, ServerConfig)>,
+}
+
+/// Serves until a signal comes, then finishes what is in flight. `ready` runs once the listeners accept.
+pub async fn run(
+    listeners: Listeners,
+    service: Service,
+    mut running: Running,
+    ready: impl FnOnce() -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let stopping = service.stopping.clone();
+    let workers = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    let mut server = HttpServer::new(move || {
+        App::new()
+            .wrap_fn(|mut request, app| {
+                http::path::canonical(&mut request);
+                let started = Instant::now();
+                let method = request.method().clone();
+                let path = request.path().to_owned();
+                let answer = app.call(request);
+                async move {
+                    let answer = answer.await?;
+                    let transaction = answer.headers().get(TRANSACTION_HEADER).and_then(|id| id.to_str().ok());
+                    tracing::info!(
+                        method = method.as_str(),
+                        // Without the query: it may name what is not for logs.
+                        path,
+                        status = answer.status().as_u16(),
+                        duration_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+                        transaction_id = transaction,
+                        "request"
+                    );
+                    Ok(answer)
+                }
+            })
+            .configure(http::configure(&service))
+    })
+    .workers(workers)
+    .keep_alive(Duration::from_secs(75))
+    .client_request_timeout(Duration::from_secs(10))
+    .shutdown_timeout(FINISH_SECS)
+    .disable_signals();
+    if let Some(address) = listeners.plain {
+        server = server.bind(address).with_context(|| in_use(address, "--http"))?;
+    }
+    if let Some((address, config)) = listeners.tls {
+        server = server.bind_rustls_0_23(address, config).with_context(|| in_use(address, "--https"))?;
+    }
+    let server = server.run();
+    let handle = server.handle();
+    let mut serving = tokio::spawn(server);
+    running.start_workers();
+    ready()?;
+    tokio::select! {
+        ended = &mut serving => {
+            ended?.context("the listeners ended")?;
+        }
+        () = signal() => {
+            tracing::info!("stopping: what is in flight is finished first");
+            stopping.cancel();
+            tokio::select! {
+                () = handle.stop(true) => {}
+                () = signal() => anyhow::bail!("stopped at once by a second signal"),
+            }
+            serving.await?.context("the listeners did not end well")?;
+        }
+    }
+    running.stop().await;
+    Ok(())
+}
+
+fn in_use(address: SocketAddr, option: &str) -> String {
+    format!("listening on {address} (is another process using it? {option} chooses another address in `dev`)")
+}
+
+async fn signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (interrupt, terminate) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    match (interrupt, terminate) {
+        (Ok(mut interrupt), Ok(mut terminate)) => {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        }
+        // Without signal handlers the process can only be killed; that is safe too.
+        _ => std::future::pending().await,
+    }
+}

@@ -1,0 +1,204 @@
+//! Puts the parts together: database, keys, signers, egress, service.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use domain::{Clock, SignatureAlgorithm};
+use issuer::http::Service;
+use issuer::urls::Urls;
+use issuer::{Issuer, Parts, Settings, worker};
+use signer::SignerConfig;
+use signer::software::SoftwareBackend;
+use store::{DatabaseUrl, Store};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use crate::clock::SystemClock;
+use crate::config::Config;
+use crate::keys::{self, Rows};
+
+/// The back end's name in key references.
+pub const SOFTWARE: &str = "software";
+
+/// What an installation is made of, whoever describes it.
+pub struct Plan {
+    pub settings: Settings,
+    pub public_url: Url,
+    pub database: DatabaseUrl,
+    pub keyring: std::path::PathBuf,
+    /// Whether a missing key-encryption key may be made: only in development.
+    pub may_create_keyring: bool,
+    pub egress: egress::Policy,
+}
+
+/// The tasks behind a service. They end in this order: first the workers, then the committer.
+pub struct Running {
+    pub issuer: Arc<Issuer>,
+    stop_workers: CancellationToken,
+    stop_committer: CancellationToken,
+    workers: Vec<JoinHandle<()>>,
+    committer: JoinHandle<()>,
+}
+
+/// Opens the database of a configuration and brings its schema up to date.
+pub async fn open_store(config: &Config) -> anyhow::Result<Store> {
+    Store::open(&config.database_url()?, Arc::new(SystemClock)).await.context("opening the database")
+}
+
+/// What a configuration describes.
+pub fn plan(config: &Config) -> anyhow::Result<Plan> {
+    let mut extra_roots = Vec::new();
+    for file in &config.callbacks.extra_ca_files {
+        let pem = std::fs::read(file).with_context(|| format!("reading callbacks.extra_ca_files {}", file.display()))?;
+        extra_roots.push(pem);
+    }
+    Ok(Plan {
+        settings: Settings {
+            tenant: config.service.tenant_id,
+            request_lifetime_secs: config.service.request_lifetime_secs,
+            pin_tries: config.service.pin_tries,
+            wallet_failures: 10,
+            callback_max_age_secs: config.callbacks.max_age_secs,
+            relative_ids: config.authority.relative_ids,
+        },
+        public_url: config.service.public_url.clone(),
+        database: config.database_url()?,
+        keyring: config.keyring.file.clone(),
+        may_create_keyring: false,
+        egress: egress::Policy {
+            allowed_targets: config.callbacks.allow.clone(),
+            allow_http_targets: config.callbacks.allow_http,
+            extra_roots,
+            ..egress::Policy::default()
+        },
+    })
+}
+
+impl Running {
+    /// Opens everything; no worker runs yet.
+    pub async fn open(plan: Plan) -> anyhow::Result<Self> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let tenant = plan.settings.tenant;
+        let store = Store::open(&plan.database, Arc::clone(&clock)).await.context("opening the database")?;
+        let store = Arc::new(store);
+        let keyring = Arc::new(keys::open(&plan.keyring, &store, plan.may_create_keyring).await?);
+        let rows = Rows { store: Arc::clone(&store), tenant, clock: Arc::clone(&clock) };
+        let software =
+            SoftwareBackend::open(SOFTWARE, &tenant.to_string(), Arc::clone(&keyring), Arc::new(rows))
+                .await
+                .context("opening the software keys")?;
+        let signers = signer::build(SignerConfig::new().software(software))?;
+        let stop_committer = CancellationToken::new();
+        let parts = Parts {
+            urls: Urls::new(&plan.public_url, tenant),
+            settings: plan.settings,
+            store,
+            keyring,
+            signers,
+            egress: egress::Client::new(plan.egress).context("setting up outgoing calls")?,
+            clock,
+            stop: stop_committer.clone(),
+        };
+        let (issuer, committer) = Issuer::build(parts).await.context("starting the service")?;
+        Ok(Self {
+            issuer,
+            stop_workers: CancellationToken::new(),
+            stop_committer,
+            workers: Vec::new(),
+            committer,
+        })
+    }
+
+    /// Makes sure of the authority and signs what is not signed yet.
+    pub async fn set_up(&self, name: &str, algorithm: SignatureAlgorithm) -> anyhow::Result<domain::AuthorityId> {
+        let authority = self
+            .issuer
+            .ensure_authority(name, SOFTWARE, algorithm)
+            .await
+            .context("setting up the authority")?;
+        self.issuer.sign_contracts().await.context("signing the contracts")?;
+        Ok(authority)
+    }
+
+    /// Starts the workers.
+    pub fn start_workers(&mut self) {
+        let (issuer, stop) = (&self.issuer, &self.stop_workers);
+        self.workers.push(tokio::spawn(worker::outbox::run(Arc::clone(issuer), stop.clone())));
+        self.workers.push(tokio::spawn(worker::sweeper::run(Arc::clone(issuer), stop.clone())));
+    }
+
+    /// Finishes what is in flight: callbacks under way, then changes that wait for their commit.
+    pub async fn stop(self) {
+        self.stop_workers.cancel();
+        for worker in self.workers {
+            if let Err(error) = worker.await {
+                tracing::warn!(%error, "a worker did not end well");
+            }
+        }
+        self.stop_committer.cancel();
+        if let Err(error) = self.committer.await {
+            tracing::warn!(%error, "the committer did not end well");
+        }
+    }
+}
+
+/// What the HTTP applications share.
+pub fn service(
+    running: &Running,
+    trusted: Vec<issuer::auth::TrustedIssuer>,
+    tokens: Option<Arc<issuer::auth::BuiltinIssuer>>,
+    demo: Option<Arc<issuer::http::demo::Demo>>,
+    stopping: CancellationToken,
+) -> Service {
+    let issuer = &running.issuer;
+    let authenticator = issuer::auth::Authenticator::new(
+        trusted,
+        tokens.clone(),
+        issuer.egress.clone(),
+        Arc::clone(&issuer.clock),
+    );
+    Service {
+        issuer: Arc::clone(issuer),
+        authenticator: Arc::new(authenticator),
+        tokens: tokens.map(actix_web::web::Data::from),
+        demo,
+        stopping,
+    }
+}
+
+/// The built-in token issuer with its sealed key.
+pub async fn token_issuer(
+    issuer: &Issuer,
+    base: &Url,
+    clients: Vec<issuer::auth::builtin::BuiltinClient>,
+) -> anyhow::Result<Arc<issuer::auth::BuiltinIssuer>> {
+    use issuer::auth::builtin::{BuiltinConfig, BuiltinIssuer};
+    let tenant = issuer.settings.tenant;
+    let key = issuer::sealed::local_secret(
+        &issuer.store,
+        &issuer.keyring,
+        tenant,
+        "access-token-key",
+        issuer.clock.now(),
+        || BuiltinIssuer::generate_key().map_err(|_source| issuer::sealed::SealError::Random),
+    )
+    .await?;
+    let config = BuiltinConfig::new(base.clone(), tenant, clients);
+    let tokens = BuiltinIssuer::new(config, key, Arc::clone(&issuer.clock))
+        .context("starting the built-in token issuer")?;
+    Ok(Arc::new(tokens))
+}
+
+/// Creates a directory that only its owner may enter.
+pub fn private_directory(path: &Path) -> anyhow::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::DirBuilderExt as _;
+        builder.mode(0o700);
+    }
+    builder.create(path).with_context(|| format!("making the directory {}", path.display()))
+}

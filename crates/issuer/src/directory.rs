@@ -1,0 +1,225 @@
+//! Authorities, their keys and contracts, held in memory: they are read with every request and change rarely.
+//!
+//! Owns the snapshot and its renewal. The database stays the truth; a snapshot is replaced as a whole.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use credential::key::{KeyError, PublicKey};
+use did_web::{DocumentInput, IdForm, Origin, Rendered};
+use domain::contract::Contract;
+use domain::key::{KeyState, SigningKey};
+use domain::{AuthorityId, ContractId, Did, TenantId};
+use store::{Authority, ContractRow, Store, StoreError};
+
+use crate::signing::ActiveKey;
+use crate::urls::Urls;
+
+/// What the database holds cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DirectoryError {
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A public key is none.
+    #[error("the public key {kid} cannot be used")]
+    Key {
+        /// The key.
+        kid: String,
+        /// Why.
+        #[source]
+        source: KeyError,
+    },
+    /// A contract that was applied does not parse any more.
+    #[error("contract {name} version {version} cannot be read: {problem}")]
+    Contract {
+        /// Its name.
+        name: String,
+        /// Its version.
+        version: i64,
+        /// The first problem.
+        problem: String,
+    },
+    /// The linked domain is no origin.
+    #[error("the linked domain of {did} cannot be used")]
+    Origin {
+        /// The DID.
+        did: Did,
+        /// Why.
+        #[source]
+        source: did_web::InvalidOrigin,
+    },
+}
+
+/// An authority with what it publishes.
+pub struct AuthorityEntry {
+    /// The stored authority.
+    pub authority: Authority,
+    /// The key that signs, if there is one.
+    pub active: Option<Arc<ActiveKey>>,
+    /// All its keys, newest first.
+    pub keys: Vec<SigningKey>,
+    /// `did.json`.
+    pub document: Rendered,
+    /// `did-configuration.json`, once it was signed.
+    pub configuration: Option<Rendered>,
+}
+
+/// A contract with its signed forms.
+pub struct ContractEntry {
+    /// The stored version.
+    pub row: ContractRow,
+    /// What it says.
+    pub contract: Arc<Contract>,
+    /// Compact JWS by locale, signed with the active key.
+    pub tokens: BTreeMap<String, String>,
+}
+
+/// One state of everything.
+#[derive(Default)]
+pub struct Snapshot {
+    authorities: Vec<Arc<AuthorityEntry>>,
+    contracts: HashMap<ContractId, Arc<ContractEntry>>,
+}
+
+impl Snapshot {
+    /// An authority by its DID, byte for byte.
+    #[must_use]
+    pub fn authority_by_did(&self, did: &str) -> Option<&Arc<AuthorityEntry>> {
+        self.authorities.iter().find(|entry| entry.authority.did.as_str() == did)
+    }
+
+    /// An authority by its id.
+    #[must_use]
+    pub fn authority(&self, id: AuthorityId) -> Option<&Arc<AuthorityEntry>> {
+        self.authorities.iter().find(|entry| entry.authority.id == id)
+    }
+
+    /// All authorities, oldest first.
+    pub fn authorities(&self) -> impl DoubleEndedIterator<Item = &Arc<AuthorityEntry>> {
+        self.authorities.iter()
+    }
+
+    /// The current version of a contract.
+    #[must_use]
+    pub fn contract(&self, id: ContractId) -> Option<&Arc<ContractEntry>> {
+        self.contracts.get(&id)
+    }
+
+    /// All contracts, by name.
+    #[must_use]
+    pub fn contracts(&self) -> Vec<&Arc<ContractEntry>> {
+        let mut all: Vec<_> = self.contracts.values().collect();
+        all.sort_by(|a, b| a.row.name.cmp(&b.row.name));
+        all
+    }
+}
+
+/// Holds the present snapshot.
+pub struct Directory {
+    present: RwLock<Arc<Snapshot>>,
+}
+
+impl Directory {
+    /// Reads everything.
+    pub async fn load(
+        store: &Store,
+        urls: &Urls,
+        tenant: TenantId,
+        relative_ids: bool,
+    ) -> Result<Self, DirectoryError> {
+        let snapshot = read(store, urls, tenant, relative_ids).await?;
+        Ok(Self { present: RwLock::new(Arc::new(snapshot)) })
+    }
+
+    /// Reads everything again.
+    pub async fn reload(
+        &self,
+        store: &Store,
+        urls: &Urls,
+        tenant: TenantId,
+        relative_ids: bool,
+    ) -> Result<(), DirectoryError> {
+        let snapshot = Arc::new(read(store, urls, tenant, relative_ids).await?);
+        *self.present.write().unwrap_or_else(PoisonError::into_inner) = snapshot;
+        Ok(())
+    }
+
+    /// The present snapshot; it does not change in the caller's hands.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.present.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Reads a contract that was applied: it was valid then.
+pub fn parse_contract(row: &ContractRow) -> Result<Contract, DirectoryError> {
+    Contract::parse(&row.document).map_err(|findings| DirectoryError::Contract {
+        name: row.name.clone(),
+        version: row.version,
+        problem: findings.first().map(|finding| format!("{}: {}", finding.path, finding.message)).unwrap_or_default(),
+    })
+}
+
+async fn read(
+    store: &Store,
+    urls: &Urls,
+    tenant: TenantId,
+    relative_ids: bool,
+) -> Result<Snapshot, DirectoryError> {
+    let mut snapshot = Snapshot::default();
+    let keys = store.signing_keys(tenant).await?;
+    for authority in store.authorities(tenant).await? {
+        let keys = keys.iter().filter(|key| key.authority == authority.id).cloned().collect();
+        let entry = authority_entry(store, urls, authority, keys, relative_ids).await?;
+        snapshot.authorities.push(Arc::new(entry));
+    }
+    let signed = store.signed_contracts(tenant).await?;
+    for row in store.contracts(tenant).await? {
+        let active = snapshot.authority(row.authority).and_then(|entry| entry.active.clone());
+        let tokens = signed
+            .iter()
+            .filter(|token| token.contract == row.id && token.version == row.version)
+            .filter(|token| active.as_ref().is_some_and(|active| active.key.id == token.key_id))
+            .map(|token| (token.locale.clone(), token.token.clone()))
+            .collect();
+        let contract = Arc::new(parse_contract(&row)?);
+        snapshot.contracts.insert(row.id, Arc::new(ContractEntry { row, contract, tokens }));
+    }
+    Ok(snapshot)
+}
+
+async fn authority_entry(
+    store: &Store,
+    urls: &Urls,
+    authority: Authority,
+    keys: Vec<SigningKey>,
+    relative_ids: bool,
+) -> Result<AuthorityEntry, DirectoryError> {
+    let active = match keys.iter().find(|key| key.state == KeyState::Active) {
+        Some(key) => {
+            let kid = format!("{}#{}", authority.did, key.id);
+            let public = PublicKey::from_point(key.algorithm, &key.public)
+                .map_err(|source| DirectoryError::Key { kid: kid.clone(), source })?;
+            Some(Arc::new(ActiveKey { key: key.clone(), kid, public }))
+        }
+        None => None,
+    };
+    let hub = urls.hub();
+    let origin = Origin::parse(&authority.origin)
+        .map_err(|source| DirectoryError::Origin { did: authority.did.clone(), source })?;
+    let document = did_web::document(&DocumentInput {
+        did: &authority.did,
+        keys: &keys,
+        linked_domains: &[origin],
+        hub: Some(&hub),
+        ids: if relative_ids { IdForm::Relative } else { IdForm::Absolute },
+    });
+    // The newest linkage whose key is still published; it stands alone: wallets look at the first entry only.
+    let linkage = store.domain_linkage(authority.tenant, authority.id, &authority.origin).await?;
+    let configuration = linkage
+        .iter()
+        .find(|(id, _)| keys.iter().any(|key| key.id == *id && key.state.is_published()))
+        .map(|(_, token)| did_web::did_configuration(&[token]));
+    Ok(AuthorityEntry { authority, active, keys, document, configuration })
+}

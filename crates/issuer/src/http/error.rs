@@ -1,0 +1,280 @@
+//! The documented error body, and where every error of the use cases becomes one.
+//!
+//! Shape: `requestId`, `date`, `mscv`, `error { code, message, innererror { code, message, target } }` (Entra Verified
+//! ID, error codes). Clients read `innererror` without looking whether it is there, so it always is. What is internal
+//! goes to the log once and never into a body.
+
+use std::error::Error as _;
+use std::fmt;
+
+use actix_web::body::BoxBody;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::{HttpResponse, ResponseError};
+use domain::TransactionId;
+use domain::error::{InnerCode, outer};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::auth::AuthError;
+use crate::usecase::complete::CompleteError;
+use crate::usecase::create::CreateError;
+use crate::usecase::issue::IssueError;
+use crate::usecase::retrieve::RetrieveError;
+
+/// An error as it leaves.
+#[derive(Debug)]
+pub struct ApiError {
+    status: u16,
+    code: InnerCode,
+    message: String,
+    target: Option<String>,
+    transaction: Option<TransactionId>,
+    challenge: Option<&'static str>,
+}
+
+/// The body of every error.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ErrorBody {
+    /// Id of this HTTP exchange, 32 hexadecimal digits.
+    request_id: String,
+    /// When, RFC 1123.
+    date: String,
+    /// Opaque correlation vector.
+    mscv: String,
+    /// What happened.
+    error: ErrorDetail,
+}
+
+/// Outer code and message, fixed by the HTTP status, around the specific ones.
+#[derive(Serialize, ToSchema)]
+pub struct ErrorDetail {
+    #[schema(example = "badRequest")]
+    code: &'static str,
+    #[schema(example = "The request is invalid.")]
+    message: &'static str,
+    innererror: InnerError,
+}
+
+/// The specific error.
+#[derive(Serialize, ToSchema)]
+pub struct InnerError {
+    #[schema(example = "badOrMissingField")]
+    code: &'static str,
+    message: String,
+    /// The field, resource or token that it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<String>,
+}
+
+impl ApiError {
+    /// An error with its specific code and message.
+    pub fn new(status: u16, code: InnerCode, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into(), target: None, transaction: None, challenge: None }
+    }
+
+    /// 400 about a field.
+    pub fn field(target: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::new(400, InnerCode::BadOrMissingField, message).about(target)
+    }
+
+    /// Names what it is about.
+    #[must_use]
+    pub fn about(mut self, target: impl Into<String>) -> Self {
+        self.target = Some(target.into());
+        self
+    }
+
+    /// Names the transaction that it belongs to.
+    #[must_use]
+    pub fn of(mut self, transaction: impl Into<Option<TransactionId>>) -> Self {
+        self.transaction = transaction.into();
+        self
+    }
+
+    /// 500, with the cause in the log only.
+    pub fn internal(error: &dyn std::error::Error) -> Self {
+        let mut causes = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            causes.push_str(": ");
+            causes.push_str(&cause.to_string());
+            source = cause.source();
+        }
+        tracing::error!(error = causes, "a request failed");
+        Self::new(500, InnerCode::Internal, "The server could not do it; the cause is in its log.")
+    }
+
+    /// 503: try again.
+    pub fn busy(message: &str) -> Self {
+        Self::new(503, InnerCode::TransientError, message)
+    }
+
+    /// The HTTP status.
+    #[must_use]
+    pub const fn status(&self) -> u16 {
+        self.status
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.status, self.message)
+    }
+}
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    fn error_response(&self) -> HttpResponse<BoxBody> {
+        let (code, message) = outer(self.status);
+        let id = Uuid::new_v4().simple().to_string();
+        let vector: String = Uuid::new_v4().simple().to_string().chars().take(16).collect();
+        let body = ErrorBody {
+            request_id: id,
+            date: now_rfc1123(),
+            mscv: format!("{vector}.0"),
+            error: ErrorDetail {
+                code,
+                message,
+                innererror: InnerError {
+                    code: self.code.name(),
+                    message: self.message.clone(),
+                    target: self.target.clone(),
+                },
+            },
+        };
+        let mut response = HttpResponse::build(self.status_code());
+        response.insert_header((CACHE_CONTROL, "no-store"));
+        if let Some(challenge) = self.challenge {
+            response.insert_header((WWW_AUTHENTICATE, challenge));
+        }
+        if matches!(self.status, 429 | 503) {
+            response.insert_header((RETRY_AFTER, "2"));
+        }
+        let response = response.json(body);
+        match self.transaction {
+            Some(transaction) => super::with_transaction(response, transaction),
+            None => response,
+        }
+    }
+}
+
+/// The date of an error body. The header `Date` of the same answer says the same, so no clock is passed in for it.
+fn now_rfc1123() -> String {
+    actix_web::http::header::HttpDate::from(std::time::UNIX_EPOCH + since_epoch()).to_string()
+}
+
+#[expect(clippy::disallowed_methods, reason = "decides nothing: it is the date that a person reads in an error")]
+fn since_epoch() -> std::time::Duration {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default()
+}
+
+impl From<AuthError> for ApiError {
+    fn from(error: AuthError) -> Self {
+        let mut api = Self::new(error.status(), error.inner_code(), error.to_string()).about(AuthError::TARGET);
+        api.challenge = error.challenge();
+        api
+    }
+}
+
+impl From<CreateError> for ApiError {
+    fn from(error: CreateError) -> Self {
+        let message = error.to_string();
+        match error {
+            CreateError::ForeignTenant => {
+                Self::new(403, InnerCode::TokenError, "The access token's tenant is not served here.").about("tid")
+            }
+            CreateError::Authority => Self::field("authority", message),
+            CreateError::Contract(_) => Self::new(404, InnerCode::NotFound, message).about("manifest"),
+            CreateError::Field { target, message } => {
+                let error = Self::new(400, InnerCode::BadOrMissingField, message);
+                match target {
+                    Some(target) => error.about(target),
+                    None => error,
+                }
+            }
+            CreateError::NotReady => {
+                Self::busy("The authority has no active signing key, or the contract is not signed yet.")
+            }
+            CreateError::Store(source) => Self::internal(&source),
+            CreateError::Seal(source) => Self::internal(&source),
+        }
+    }
+}
+
+impl From<RetrieveError> for ApiError {
+    fn from(error: RetrieveError) -> Self {
+        match error {
+            RetrieveError::Gone => {
+                Self::new(404, InnerCode::NotFound, "The request does not exist, has expired or was completed.")
+                    .about("request_uri")
+            }
+            RetrieveError::Busy(source) => {
+                log_busy(source.as_ref());
+                Self::busy("The request cannot be signed at present, try again.")
+            }
+            RetrieveError::Store(source) => Self::internal(&source),
+            RetrieveError::Seal(source) => Self::internal(&source),
+            RetrieveError::Directory(source) => Self::internal(&source),
+            RetrieveError::Encode(source) => Self::internal(&source),
+            RetrieveError::Random => Self::internal(&error),
+        }
+    }
+}
+
+impl From<IssueError> for ApiError {
+    fn from(error: IssueError) -> Self {
+        let text = error.to_string();
+        match error {
+            IssueError::Malformed(message) => Self::new(400, InnerCode::BadOrMissingField, message),
+            IssueError::Refused { message, reason, transaction } => {
+                let (status, code) = match reason {
+                    "pin_tries_used_up" => (403, InnerCode::Gone),
+                    _ => (400, InnerCode::TokenError),
+                };
+                Self::new(status, code, message).about(reason).of(transaction)
+            }
+            IssueError::WrongPin { transaction } => Self::new(403, InnerCode::InvalidPin, text).of(transaction),
+            IssueError::OtherHolder { transaction } => Self::new(403, InnerCode::Conflict, text).of(transaction),
+            IssueError::Gone(transaction) => {
+                Self::new(404, InnerCode::NotFound, "The request does not exist, has expired or was completed.")
+                    .of(transaction)
+            }
+            IssueError::Busy { source, transaction } => {
+                log_busy(source.as_ref());
+                Self::busy("The credential cannot be signed at present, try again.").of(transaction)
+            }
+            IssueError::Store(source) => Self::internal(&source),
+            IssueError::Seal(source) => Self::internal(&source),
+            IssueError::Directory(source) => Self::internal(&source),
+            IssueError::Encode(source) => Self::internal(&source),
+        }
+    }
+}
+
+impl From<CompleteError> for ApiError {
+    fn from(error: CompleteError) -> Self {
+        match error {
+            CompleteError::UnknownState => {
+                Self::new(404, InnerCode::NotFound, "No request belongs to this state.").about("state")
+            }
+            CompleteError::NotIssued => {
+                Self::new(409, InnerCode::Conflict, "No credential was issued for this request.").about("code")
+            }
+            CompleteError::Store(source) => Self::internal(&source),
+            CompleteError::Seal(source) => Self::internal(&source),
+        }
+    }
+}
+
+fn log_busy(source: Option<&crate::signing::SigningError>) {
+    if let Some(error) = source {
+        let cause = error.source().map(ToString::to_string).unwrap_or_default();
+        tracing::warn!(%error, cause, "a signature could not be made");
+    }
+}

@@ -1,0 +1,51 @@
+//! The API description, generated from the handlers.
+
+use actix_web::{HttpResponse, web};
+use utoipa::OpenApi;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+
+use super::{entra_wallet, error, health, request_api, well_known};
+
+/// Adds the route.
+pub fn configure(cfg: &mut web::ServiceConfig) {
+    cfg.route("/openapi.json", web::get().to(serve));
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Credenza", description = "Issues verifiable credentials with keys that stay in your vault."),
+    paths(
+        request_api::create_issuance_request,
+        entra_wallet::request_object,
+        entra_wallet::manifest,
+        entra_wallet::issue,
+        entra_wallet::complete,
+        well_known::did_document,
+        well_known::did_configuration,
+        health::live,
+        health::ready,
+    ),
+    components(schemas(error::ErrorBody)),
+    modifiers(&Bearer)
+)]
+struct Api;
+
+struct Bearer;
+
+impl utoipa::Modify for Bearer {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
+        let components = openapi.components.get_or_insert_with(Default::default);
+        components.add_security_scheme("bearer", SecurityScheme::Http(scheme));
+    }
+}
+
+/// The description as pretty JSON: what `/openapi.json` serves and `docs/openapi.json` keeps.
+#[must_use]
+pub fn document() -> String {
+    Api::openapi().to_pretty_json().unwrap_or_default()
+}
+
+async fn serve() -> HttpResponse {
+    HttpResponse::Ok().content_type("application/json").body(document())
+}

@@ -1,0 +1,129 @@
+//! The service: everything that use cases, workers and HTTP share. Built once at start.
+
+use std::sync::Arc;
+
+use domain::{Clock, TenantId};
+use signer::{Keyring, Signers};
+use store::{Store, StoreError};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::directory::{Directory, DirectoryError};
+use crate::sealed::{LocalKeys, SealError};
+use crate::signing::{SigningPath, committer::Committer};
+use crate::status::StatusIndices;
+use crate::urls::Urls;
+
+/// What an operator may set.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The tenant that this process serves.
+    pub tenant: TenantId,
+    /// How long a request lives, in seconds. Microsoft's service: 300, fixed.
+    pub request_lifetime_secs: i64,
+    /// Wrong PINs after which a request fails.
+    pub pin_tries: i64,
+    /// Failure reports of a wallet that count, per request: the call is unauthenticated.
+    pub wallet_failures: i64,
+    /// How long a callback is tried, in seconds.
+    pub callback_max_age_secs: i64,
+    /// Whether ids in the DID document are relative (`#key`), as Entra's wallets need them.
+    pub relative_ids: bool,
+}
+
+/// What the service is built from.
+pub struct Parts {
+    /// What an operator may set.
+    pub settings: Settings,
+    /// Where wallets and front ends find us.
+    pub urls: Urls,
+    /// The database.
+    pub store: Arc<Store>,
+    /// The key-encryption keys.
+    pub keyring: Arc<Keyring>,
+    /// The back ends that sign.
+    pub signers: Signers,
+    /// The client for addresses that others name.
+    pub egress: egress::Client,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Told when the process is to end.
+    pub stop: CancellationToken,
+}
+
+/// The service cannot be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A sealed row of the service cannot be opened.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// The authority, its keys or its contracts cannot be read.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+}
+
+/// The service.
+pub struct Issuer {
+    /// What an operator may set.
+    pub settings: Settings,
+    /// Where wallets and front ends find us.
+    pub urls: Urls,
+    /// The database.
+    pub store: Arc<Store>,
+    /// The key-encryption keys.
+    pub keyring: Arc<Keyring>,
+    /// Keys that never leave the service: hints, states, PIN hashes.
+    pub local: LocalKeys,
+    /// The signing path.
+    pub signing: SigningPath,
+    /// Authorities, keys and contracts, in memory.
+    pub directory: Directory,
+    /// Places in status lists.
+    pub status: StatusIndices,
+    /// The client for addresses that others name.
+    pub egress: egress::Client,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Wakes the outbox when a callback was stored.
+    pub callbacks: Arc<Notify>,
+}
+
+impl Issuer {
+    /// Builds the service and starts its committer; gives the committer's task to wait for at the end.
+    pub async fn build(parts: Parts) -> Result<(Arc<Self>, JoinHandle<()>), BuildError> {
+        let tenant = parts.settings.tenant;
+        let local = LocalKeys::load(&parts.store, &parts.keyring, tenant, parts.clock.now()).await?;
+        let (committer, task) = Committer::start(Arc::clone(&parts.store), parts.stop);
+        let Signers { backends, mint } = parts.signers;
+        let signing = SigningPath::new(committer, backends, mint, Arc::clone(&parts.clock));
+        let directory = Directory::load(&parts.store, &parts.urls, tenant, parts.settings.relative_ids).await?;
+        let issuer = Self {
+            status: StatusIndices::new(tenant),
+            settings: parts.settings,
+            urls: parts.urls,
+            store: parts.store,
+            keyring: parts.keyring,
+            local,
+            signing,
+            directory,
+            egress: parts.egress,
+            clock: parts.clock,
+            callbacks: Arc::new(Notify::new()),
+        };
+        Ok((Arc::new(issuer), task))
+    }
+
+    /// The committer.
+    pub fn committer(&self) -> &Committer {
+        self.signing.committer()
+    }
+
+    /// Reads authorities, keys and contracts again.
+    pub async fn reload(&self) -> Result<(), DirectoryError> {
+        self.directory.reload(&self.store, &self.urls, self.settings.tenant, self.settings.relative_ids).await
+    }
+}

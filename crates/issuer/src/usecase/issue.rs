@@ -1,0 +1,510 @@
+//! Issue: a wallet proves its key and receives the credential. One request, one credential.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use credential::did::holder::{self, Resolution};
+use credential::entra::credential::{self as vc, CredentialInput, StatusEntry};
+use credential::hint;
+use credential::jws::Unsigned;
+use credential::key::PublicKey;
+use credential::proof::{Expected, Proof, SKEW_SECS, Unverified};
+use domain::audit::{Event, EventKind};
+use domain::contract::{ClaimSource, Contract};
+use domain::request::RequestState;
+use domain::{RequestId, Timestamp, TransactionId};
+use store::{
+    CredentialOutcome, Effect, Report, RequestChange, StoreError, StoredIntent, StoredRequest, Write, Written,
+};
+use uuid::Uuid;
+
+use super::news::{self, News};
+use super::retrieve::Pauses;
+use super::{WALLET_PATIENCE, subject_of};
+use crate::Issuer;
+use crate::directory::DirectoryError;
+use crate::sealed::{self, CredentialRecord, IntentInput, Kind, Payload, SealError};
+use crate::signing::{ActiveKey, Job, Revival, SigningError};
+use crate::urls::ManifestAddress;
+
+const DAY_MS: i64 = 86_400_000;
+
+/// A credential as the wallet gets it.
+#[derive(Debug, Clone)]
+pub struct Issued {
+    /// The compact JWS.
+    pub credential: String,
+    /// The transaction.
+    pub transaction: TransactionId,
+}
+
+/// Why a proof was refused, or why there is no credential.
+#[derive(Debug, thiserror::Error)]
+pub enum IssueError {
+    /// The proof is no proof; it names no request, so nothing is in the ledger.
+    #[error("{0}")]
+    Malformed(&'static str),
+    /// The proof was refused.
+    #[error("{message}")]
+    Refused {
+        /// What the wallet is told.
+        message: String,
+        /// For the ledger.
+        reason: &'static str,
+        /// The transaction.
+        transaction: TransactionId,
+    },
+    /// The PIN is wrong; the wallet lets the person try again.
+    #[error("The provided pin is invalid.")]
+    WrongPin {
+        /// The transaction.
+        transaction: TransactionId,
+    },
+    /// Another holder key has this request.
+    #[error("The request is bound to another holder.")]
+    OtherHolder {
+        /// The transaction.
+        transaction: TransactionId,
+    },
+    /// No such request, or it ended.
+    #[error("the request does not exist, has expired or was completed")]
+    Gone(Option<TransactionId>),
+    /// Try again.
+    #[error("the credential cannot be signed at present")]
+    Busy {
+        /// Why.
+        #[source]
+        source: Option<SigningError>,
+        /// The transaction.
+        transaction: TransactionId,
+    },
+    /// The database failed.
+    #[error("the database failed")]
+    Store(#[from] StoreError),
+    /// Something sealed could not be opened.
+    #[error("the request cannot be read")]
+    Seal(#[from] SealError),
+    /// The contract's version cannot be read.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// The credential could not be encoded.
+    #[error("the credential cannot be encoded")]
+    Encode(#[from] credential::jws::JwsError),
+}
+
+/// The name of the intent that signs a request's credential.
+fn intent_name(request: RequestId) -> String {
+    format!("credential/{request}/0")
+}
+
+impl Issuer {
+    /// Checks a wallet's answer and gives it the credential: a new one, or the one that the same key got before.
+    pub async fn issue(self: &Arc<Self>, body: &str) -> Result<Issued, IssueError> {
+        let unverified =
+            Unverified::parse(body).map_err(|_source| IssueError::Malformed("The body is not an issuance response."))?;
+        let address = unverified
+            .contract()
+            .and_then(ManifestAddress::parse)
+            .filter(|address| address.tenant == self.settings.tenant)
+            .ok_or(IssueError::Malformed("The response's contract is not a contract of this service."))?;
+        let hinted = unverified
+            .hint()
+            .and_then(|token| hint::open(|key_id| self.local.hint(key_id), token).ok())
+            .map(|claims| claims.request_id);
+        let id = address.request.or(hinted).ok_or(IssueError::Malformed(
+            "The response belongs to no request: neither its contract address nor a hint names one.",
+        ))?;
+        let request =
+            self.store.request(self.settings.tenant, id).await?.ok_or(IssueError::Gone(None))?;
+        if request.state == RequestState::Created || request.state.is_final() {
+            self.note_refusal(&request, "request_not_open");
+            return Err(IssueError::Gone(Some(request.transaction)));
+        }
+        if request.expires_at <= self.clock.now() {
+            self.note_refusal(&request, "request_expired");
+            return Err(IssueError::Gone(Some(request.transaction)));
+        }
+        let proof = self.verified(unverified, &request).await?;
+        let contract = self.contract_of(&request).await?;
+        self.check_binding(&request, &contract, address, &proof)?;
+        self.check_pin(&request, &proof).await?;
+        if request.holder.as_ref().is_some_and(|holder| *holder != proof.key_thumbprint) {
+            self.note_refusal(&request, "other_holder");
+            return Err(IssueError::OtherHolder { transaction: request.transaction });
+        }
+        self.credential(request, &contract, &proof).await
+    }
+
+    async fn verified(&self, unverified: Unverified, request: &StoredRequest) -> Result<Proof, IssueError> {
+        let key = self.holder_key(&unverified, request).await?;
+        let audience = self.urls.issue();
+        let expected = Expected { audience: &audience, now: self.clock.now(), skew_secs: SKEW_SECS };
+        unverified.verify(&key, &expected).map_err(|error| self.refuse(request, error.reason(), error.to_string()))
+    }
+
+    async fn holder_key(&self, unverified: &Unverified, request: &StoredRequest) -> Result<PublicKey, IssueError> {
+        let (did, fragment) = unverified.holder();
+        let refuse = |error: credential::did::DidError| self.refuse(request, error.reason(), error.to_string());
+        match holder::resolve(did, fragment).map_err(refuse)? {
+            Resolution::Key(key) => Ok(key),
+            Resolution::Document(address) => {
+                let unreachable = |reason: String| {
+                    self.refuse(request, "holder_unreachable", format!("The holder's DID document cannot be read: {reason}."))
+                };
+                let url = url::Url::parse(&address).map_err(|error| unreachable(error.to_string()))?;
+                let document =
+                    self.egress.get_json(&url).await.map_err(|error| unreachable(error.to_string()))?;
+                holder::key_from_document(&document.value, did, fragment).map_err(refuse)
+            }
+        }
+    }
+
+    /// That the answer belongs to this request: its contract address, its hint and its attestations.
+    fn check_binding(
+        &self,
+        request: &StoredRequest,
+        contract: &Contract,
+        address: ManifestAddress,
+        proof: &Proof,
+    ) -> Result<(), IssueError> {
+        if address.contract != request.contract {
+            let message = "The response's contract is not that of the request.";
+            return Err(self.refuse(request, "foreign_contract", message.to_owned()));
+        }
+        if !proof.other_attestations.is_empty() {
+            let message = format!(
+                "The contract does not ask for these attestations: {}.",
+                proof.other_attestations.join(", ")
+            );
+            return Err(self.refuse(request, "unexpected_attestation", message));
+        }
+        if !contract.accepts_hint() {
+            return Ok(());
+        }
+        let Some(token) = proof.hint.as_deref() else {
+            let message = "The response does not contain the id_token_hint.";
+            return Err(self.refuse(request, "hint_missing", message.to_owned()));
+        };
+        let claims = hint::open(|key_id| self.local.hint(key_id), token)
+            .and_then(|claims| claims.check(&self.urls.issue(), self.clock.now()).map(|()| claims))
+            .map_err(|error| self.refuse(request, error.reason(), format!("{error}.")))?;
+        if claims.request_id != request.id {
+            let message = "The id_token_hint belongs to another request.";
+            return Err(self.refuse(request, "hint_of_another_request", message.to_owned()));
+        }
+        Ok(())
+    }
+
+    async fn check_pin(&self, request: &StoredRequest, proof: &Proof) -> Result<(), IssueError> {
+        let Some(expected) = &request.pin_hash else { return Ok(()) };
+        if let Some(given) = &proof.pin {
+            let keyed = credential::pin::keyed(self.local.pin(), request.id, given);
+            if credential::pin::matches(expected, &keyed) {
+                return Ok(());
+            }
+        }
+        let subject = subject_of(request);
+        let now = self.clock.now();
+        let report = Report {
+            tenant: request.tenant,
+            request: request.id,
+            transaction: request.transaction,
+            at: now,
+            limit: self.settings.pin_tries,
+            callback: news::announce(
+                &self.keyring,
+                request.tenant,
+                request.id,
+                request.callback.as_deref(),
+                News::Failed("issuance_service_error"),
+            )?,
+            event: Event::new(&subject, EventKind::ProofRefused, now).with("reason", "wrong_pin"),
+            ended_event: Some(
+                Event::new(&subject, EventKind::RequestFailed, now).with("reason", "pin_tries_used_up"),
+            ),
+        };
+        let transaction = request.transaction;
+        match self.committer().submit(Write::PinFailed(Box::new(report))).await? {
+            Written::PinCounted { ended: false, .. } => Err(IssueError::WrongPin { transaction }),
+            Written::PinCounted { ended: true, .. } => {
+                self.callbacks.notify_one();
+                Err(IssueError::Refused {
+                    message: "The pin was wrong too often; the request has ended.".to_owned(),
+                    reason: "pin_tries_used_up",
+                    transaction,
+                })
+            }
+            _ => Err(IssueError::Gone(Some(transaction))),
+        }
+    }
+
+    async fn credential(
+        self: &Arc<Self>,
+        mut request: StoredRequest,
+        contract: &Contract,
+        proof: &Proof,
+    ) -> Result<Issued, IssueError> {
+        let until = Instant::now() + WALLET_PATIENCE;
+        let mut pauses = Pauses::new();
+        let mut intent: Option<StoredIntent> = None;
+        let transaction = request.transaction;
+        loop {
+            if let Some(sealed) = &request.credential {
+                if request.holder.as_deref() != Some(proof.key_thumbprint.as_str()) {
+                    self.note_refusal(&request, "other_holder");
+                    return Err(IssueError::OtherHolder { transaction });
+                }
+                let row = request.id.to_string();
+                let credential = sealed::open(&self.keyring, request.tenant, Kind::Credential, &row, sealed)?;
+                return Ok(Issued { credential, transaction });
+            }
+            if request.state != RequestState::Retrieved {
+                return Err(IssueError::Gone(Some(transaction)));
+            }
+            match self.sign_credential(&request, contract, proof, intent.as_ref(), until).await {
+                Ok(credential) => return Ok(Issued { credential, transaction }),
+                Err(IssueError::Busy { source: Some(SigningError::Lost), .. }) => {}
+                Err(error) => return Err(error),
+            }
+            if Instant::now() >= until {
+                return Err(IssueError::Busy { source: None, transaction });
+            }
+            // Somebody else has the intent, or the request moved on: look again.
+            intent = self.store.intent(request.tenant, &intent_name(request.id)).await?;
+            let again = self.store.request(request.tenant, request.id).await?;
+            request = again.ok_or(IssueError::Gone(Some(transaction)))?;
+            if intent.is_none() {
+                self.explain_loss(&request, proof)?;
+            }
+            pauses.wait().await;
+        }
+    }
+
+    /// There is no intent, yet none could be opened: another holder was faster, or the proof's `jti` was used before.
+    fn explain_loss(&self, request: &StoredRequest, proof: &Proof) -> Result<(), IssueError> {
+        if request.holder.as_ref().is_some_and(|holder| *holder != proof.key_thumbprint) {
+            self.note_refusal(request, "other_holder");
+            return Err(IssueError::OtherHolder { transaction: request.transaction });
+        }
+        if request.state == RequestState::Retrieved && request.expires_at > self.clock.now() {
+            let message = "The response's jti was used with another request.";
+            return Err(self.refuse(request, "jti_reused", message.to_owned()));
+        }
+        Err(IssueError::Gone(Some(request.transaction)))
+    }
+
+    async fn sign_credential(
+        &self,
+        request: &StoredRequest,
+        contract: &Contract,
+        proof: &Proof,
+        left_open: Option<&StoredIntent>,
+        until: Instant,
+    ) -> Result<String, IssueError> {
+        let transaction = request.transaction;
+        let busy = |source| IssueError::Busy { source, transaction };
+        let directory = self.directory.snapshot();
+        let authority = directory.authority(request.authority).ok_or(IssueError::Gone(Some(transaction)))?;
+        let key = authority.active.as_ref().ok_or_else(|| busy(None))?;
+        let subject = subject_of(request);
+        let mut replaced = None;
+        if let Some(intent) = left_open {
+            let running = intent.attempt_open && intent.deadline > self.clock.now();
+            let open = !intent.done && !running && request.holder.as_ref() == Some(&proof.key_thumbprint);
+            let Some(input) = intent.input.as_deref().filter(|_| open) else {
+                return Err(busy(Some(SigningError::Lost)));
+            };
+            let input: IntentInput =
+                sealed::open(&self.keyring, request.tenant, Kind::Intent, &intent_name(request.id), input)?;
+            if intent.key_id == key.key.id {
+                let (Some(record), Some(status)) = (&input.credential, intent.status) else {
+                    return Err(StoreError::Corrupt("intent.input").into());
+                };
+                let unsigned = Unsigned::from_signing_input(input.signing_input)?;
+                let revival = Revival {
+                    subject: &subject,
+                    intent: intent.id,
+                    after: intent.attempt,
+                    request: Some(request.id),
+                    purpose: "credential",
+                    key,
+                    unsigned: &unsigned,
+                };
+                let effect = self.effect(request, key, record, status);
+                let signed = self.signing.revive(revival, until, effect).await;
+                return signed.map_err(|error| busy(Some(error)));
+            }
+            replaced = Some((intent.id, intent.attempt, intent.status));
+        }
+        let status = match replaced.and_then(|(_, _, status)| status) {
+            Some(status) => status,
+            None => self.status.take(&self.store, request.authority, self.clock.now()).await?,
+        };
+        let (unsigned, record) =
+            self.unsigned_credential(request, contract, proof, &authority.authority.did, key, status)?;
+        let input = IntentInput {
+            signing_input: unsigned.signing_input().to_owned(),
+            credential: Some(record.clone()),
+        };
+        let name = intent_name(request.id);
+        let job = Job {
+            subject: &subject,
+            sealed_input: sealed::seal(&self.keyring, request.tenant, Kind::Intent, &name, &input)?,
+            name,
+            purpose: "credential",
+            request: Some(request.id),
+            change: RequestChange::Issue {
+                holder: proof.key_thumbprint.clone(),
+                jti: proof.jti.clone(),
+                jti_expires_at: proof.expires_at.plus_seconds(SKEW_SECS),
+                reserved_until: whole_days(Timestamp::from_millis(record.expires_at)),
+            },
+            key,
+            unsigned: &unsigned,
+            status: Some(status),
+            replaces: replaced.map(|(id, attempt, _)| (id, attempt)),
+        };
+        let effect = self.effect(request, key, &record, status);
+        self.signing.sign(job, until, effect).await.map_err(|error| busy(Some(error)))
+    }
+
+    fn unsigned_credential(
+        &self,
+        request: &StoredRequest,
+        contract: &Contract,
+        proof: &Proof,
+        did: &domain::Did,
+        key: &ActiveKey,
+        (list, index): (Uuid, i64),
+    ) -> Result<(Unsigned, CredentialRecord), IssueError> {
+        let sealed = request.payload.as_deref().ok_or(IssueError::Gone(Some(request.transaction)))?;
+        let row = request.id.to_string();
+        let payload: Payload = sealed::open(&self.keyring, request.tenant, Kind::Payload, &row, sealed)?;
+        let claims = self.claims(request, contract, &payload, proof)?;
+        let issued_at = self.clock.now();
+        let expires_at = payload.expiration.map_or_else(
+            || issued_at.plus_seconds(contract.rules().validity_interval_secs),
+            Timestamp::from_millis,
+        );
+        let credential_id = Uuid::new_v4();
+        let types: Vec<String> = contract.credential_types().map(str::to_owned).collect();
+        let input = CredentialInput {
+            credential_id,
+            issuer_did: did,
+            subject_did: &proof.holder_did,
+            issued_at,
+            expires_at,
+            types: &types,
+            claims: &claims,
+            status: Some(StatusEntry { list_id: list, index: u32::try_from(index).unwrap_or(u32::MAX) }),
+        };
+        let unsigned =
+            Unsigned::new(key.key.algorithm, &key.kid, Some("JWT"), &vc::payload(&input))?;
+        let mut record = CredentialRecord {
+            credential_id: vc::jti(&credential_id),
+            contract_version: request.contract_version,
+            holder: proof.key_thumbprint.clone(),
+            index_hash: None,
+            index_hash_lower: None,
+            issued_at: issued_at.millis(),
+            expires_at: expires_at.millis(),
+        };
+        if let Some(value) = contract.index_claim().and_then(|mapping| claims.get(&mapping.output_claim)) {
+            record.index(request.contract, value);
+        }
+        Ok((unsigned, record))
+    }
+
+    fn claims(
+        &self,
+        request: &StoredRequest,
+        contract: &Contract,
+        payload: &Payload,
+        proof: &Proof,
+    ) -> Result<BTreeMap<String, String>, IssueError> {
+        let sources =
+            [(ClaimSource::IdTokenHint, &payload.claims), (ClaimSource::SelfIssued, &proof.self_issued)];
+        let mut claims = BTreeMap::new();
+        for (source, given) in sources {
+            match contract.map_claims(source, given) {
+                Ok(mapped) => claims.extend(mapped),
+                Err(faults) => {
+                    let message = faults.first().map(|fault| format!("{fault}.")).unwrap_or_default();
+                    return Err(self.refuse(request, "claim_missing", message));
+                }
+            }
+        }
+        Ok(claims)
+    }
+
+    fn effect<'a>(
+        &'a self,
+        request: &'a StoredRequest,
+        key: &'a ActiveKey,
+        record: &'a CredentialRecord,
+        (status_list, status_index): (Uuid, i64),
+    ) -> impl Fn(&str) -> Result<Effect, SealError> + 'a {
+        move |jws| {
+            let row = request.id.to_string();
+            let credential = sealed::seal(&self.keyring, request.tenant, Kind::Credential, &row, &jws)?;
+            let event = Event::new(&subject_of(request), EventKind::CredentialIssued, self.clock.now())
+                .with("contract_version", record.contract_version)
+                .with("credential", record.credential_id.as_str())
+                .with("expires_at", record.expires_at)
+                .with("holder", record.holder.as_str())
+                .with("key", key.key.id.as_str())
+                .with("status_index", status_index)
+                .with("status_list", status_list.to_string());
+            Ok(Effect::Credential(Box::new(CredentialOutcome {
+                tenant: request.tenant,
+                transaction: request.transaction,
+                ordinal: 0,
+                request: request.id,
+                credential_id: record.credential_id.clone(),
+                authority: request.authority,
+                contract: request.contract,
+                contract_version: record.contract_version,
+                format: "jwt_vc",
+                key_id: key.key.id.clone(),
+                holder: record.holder.clone(),
+                index_hash: record.index_hash.clone(),
+                index_hash_lower: record.index_hash_lower.clone(),
+                status_list,
+                status_index,
+                issued_at: Timestamp::from_millis(record.issued_at),
+                expires_at: Timestamp::from_millis(record.expires_at),
+                credential,
+                event,
+            })))
+        }
+    }
+
+    fn refuse(&self, request: &StoredRequest, reason: &'static str, message: String) -> IssueError {
+        self.note_refusal(request, reason);
+        IssueError::Refused { message, reason, transaction: request.transaction }
+    }
+
+    fn note_refusal(&self, request: &StoredRequest, reason: &'static str) {
+        let event = Event::new(&subject_of(request), EventKind::ProofRefused, self.clock.now())
+            .with("reason", reason);
+        self.committer().note(Write::Note(Box::new(event)));
+    }
+}
+
+/// The next midnight (UTC): `reserved_until` rises in whole days, so that the key's row is rarely written.
+fn whole_days(at: Timestamp) -> Timestamp {
+    Timestamp::from_millis(at.millis().div_euclid(DAY_MS).saturating_add(1).saturating_mul(DAY_MS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_are_rounded_up() {
+        assert_eq!(whole_days(Timestamp::from_millis(0)).millis(), DAY_MS);
+        assert_eq!(whole_days(Timestamp::from_millis(DAY_MS - 1)).millis(), DAY_MS);
+        assert_eq!(whole_days(Timestamp::from_millis(DAY_MS)).millis(), 2 * DAY_MS);
+    }
+}

@@ -1,0 +1,36 @@
+//! What the service does, free of any protocol: create, retrieve, issue, complete; contracts and authorities.
+//!
+//! Each file is one use case with its errors. A use case changes state only through the committer or the signing path.
+//! Must not know HTTP: the front doors translate.
+
+pub mod complete;
+pub mod contract;
+pub mod create;
+mod document;
+pub mod issue;
+pub mod news;
+pub mod retrieve;
+pub mod setup;
+
+pub use document::DocumentError;
+
+use std::time::Duration;
+
+use domain::audit::Subject;
+use store::StoredRequest;
+
+/// How long a wallet's call may take: wallets give up after 10 s.
+pub const WALLET_PATIENCE: Duration = Duration::from_secs(9);
+
+/// Who and what a request's events are about.
+#[must_use]
+pub fn subject_of(request: &StoredRequest) -> Subject {
+    Subject {
+        tenant: request.tenant,
+        transaction: request.transaction,
+        authority: Some(request.authority),
+        contract: Some(request.contract),
+        client: Some(request.client.clone()),
+        customer: request.customer.clone(),
+    }
+}

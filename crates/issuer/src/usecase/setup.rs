@@ -1,0 +1,163 @@
+//! Setting up an authority: its row, its first key, its domain linkage. Idempotent: every step can be repeated after a
+//! crash.
+
+use credential::entra::linkage::{self, Linkage};
+use credential::jws::Unsigned;
+use domain::audit::{Event, EventKind, Subject};
+use domain::key::{KeyState, SigningKey};
+use domain::{AuthorityId, Did, SignatureAlgorithm, TransactionId};
+use signer::SignError;
+use store::{Authority, Effect, StoreError};
+use uuid::Uuid;
+
+use super::document::{Document, DocumentError};
+use crate::Issuer;
+use crate::directory::{AuthorityEntry, DirectoryError};
+use crate::signing::ActiveKey;
+
+/// Why an authority could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// The origin has no DID.
+    #[error("the public address cannot be a did:web identifier")]
+    Origin(#[source] did_web::InvalidOrigin),
+    /// No back end of this name.
+    #[error("there is no signing back end named {0:?}")]
+    NoBackend(String),
+    /// The key could not be made.
+    #[error("the signing key could not be made")]
+    Key(#[source] SignError),
+    /// The authority vanished while it was set up.
+    #[error("the authority was removed while it was set up")]
+    Vanished,
+    /// Signing failed.
+    #[error("the domain linkage could not be signed")]
+    Document(#[from] DocumentError),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The key's name makes no fragment.
+    #[error("the signing key's name cannot stand in the DID document")]
+    KeyName(#[source] did_web::InvalidKeyName),
+    /// The directory could not be read again.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+}
+
+impl Issuer {
+    /// Makes sure that the authority of our own origin exists, has an active key and a signed domain linkage.
+    pub async fn ensure_authority(
+        &self,
+        name: &str,
+        backend: &str,
+        algorithm: SignatureAlgorithm,
+    ) -> Result<AuthorityId, SetupError> {
+        let did = did_web::did_from_origin(self.urls.base()).map_err(SetupError::Origin)?;
+        if self.directory.snapshot().authority_by_did(did.as_str()).is_none() {
+            let authority = Authority {
+                tenant: self.settings.tenant,
+                id: AuthorityId::new(Uuid::new_v4()),
+                name: name.to_owned(),
+                did: did.clone(),
+                origin: self.urls.origin(),
+                created_at: self.clock.now(),
+            };
+            // A replica may have been faster: then its row is the authority.
+            self.store.insert_authority(&authority).await?;
+            self.reload().await?;
+        }
+        let entry = self.entry(&did)?;
+        let id = entry.authority.id;
+        if entry.active.is_none() {
+            self.first_key(&entry, backend, algorithm).await?;
+            self.reload().await?;
+        }
+        let entry = self.entry(&did)?;
+        let active = entry.active.as_deref().ok_or(SetupError::Vanished)?;
+        let linked = self.store.domain_linkage(entry.authority.tenant, id, &entry.authority.origin).await?;
+        if !linked.iter().any(|(key, _)| *key == active.key.id) {
+            self.sign_linkage(&entry, active).await?;
+            self.reload().await?;
+        }
+        Ok(id)
+    }
+
+    fn entry(&self, did: &Did) -> Result<std::sync::Arc<AuthorityEntry>, SetupError> {
+        self.directory.snapshot().authority_by_did(did.as_str()).cloned().ok_or(SetupError::Vanished)
+    }
+
+    /// The first key of an authority has no predecessor to wait for: nobody holds an older document without it.
+    async fn first_key(
+        &self,
+        entry: &AuthorityEntry,
+        backend: &str,
+        algorithm: SignatureAlgorithm,
+    ) -> Result<(), SetupError> {
+        let admin =
+            &self.signing.backend(backend).ok_or_else(|| SetupError::NoBackend(backend.to_owned()))?.admin;
+        let authority = &entry.authority;
+        // Idempotent by the slot's name: after a crash the same key comes back.
+        let slot = format!("vcSigningKey-{}", authority.id);
+        let created = admin.create_key(&slot, algorithm).await.map_err(SetupError::Key)?;
+        let id = did_web::key_fragment(&created.key.version, &created.key.name).map_err(SetupError::KeyName)?;
+        let now = self.clock.now();
+        let key = SigningKey {
+            authority: authority.id,
+            id: id.clone(),
+            key: created.key.clone(),
+            algorithm: created.algorithm,
+            public: created.public,
+            state: KeyState::Prepared,
+            prepared_at: now,
+        };
+        self.store.insert_signing_key(authority.tenant, &key).await?;
+        let subject = self.admin_subject(authority.id);
+        for state in [KeyState::Published, KeyState::Active] {
+            let event = Event::new(&subject, EventKind::KeyTransition, self.clock.now())
+                .with("key", created.key.to_string())
+                .with("key_id", id.as_str())
+                .with("to", state.name());
+            let at = self.clock.now();
+            self.store.advance_signing_key(authority.tenant, authority.id, &id, state, at, &event).await?;
+        }
+        Ok(())
+    }
+
+    async fn sign_linkage(&self, entry: &AuthorityEntry, key: &ActiveKey) -> Result<(), SetupError> {
+        let authority = &entry.authority;
+        let subject = self.admin_subject(authority.id);
+        let document = Document {
+            subject: &subject,
+            name: format!("domain_linkage/{}/{}/{}", authority.id, authority.origin, key.key.id),
+            purpose: "domain_linkage",
+            key,
+        };
+        let unsigned = || {
+            let linkage = Linkage {
+                did: &authority.did,
+                origin: &authority.origin,
+                issued_at: self.clock.now(),
+                expires_at: None,
+            };
+            Unsigned::new(key.key.algorithm, &key.kid, None, &linkage::payload(&linkage))
+        };
+        let effect = |token: &str| Effect::DomainLinkage {
+            authority: authority.id,
+            origin: authority.origin.clone(),
+            key_id: key.key.id.clone(),
+            token: token.to_owned(),
+        };
+        Ok(self.sign_document(document, unsigned, effect).await?)
+    }
+
+    fn admin_subject(&self, authority: AuthorityId) -> Subject {
+        Subject {
+            tenant: self.settings.tenant,
+            transaction: TransactionId::new(Uuid::now_v7()),
+            authority: Some(authority),
+            contract: None,
+            client: None,
+            customer: None,
+        }
+    }
+}

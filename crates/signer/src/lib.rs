@@ -1,0 +1,26 @@
+//! Signing with keys that stay in their back end.
+//!
+//! Owns the traits that every back end implements ([`Signer`], [`KeyAdmin`]), the permit without which nothing is
+//! signed ([`permit`]), the vault budget's place in the path ([`budget`]), the keys that encrypt rows at rest
+//! ([`keyring`]), the software back end ([`software`]) and the suite that all back ends pass (`conformance`, behind
+//! the cargo feature of that name).
+//!
+//! It must not know the store, must not speak HTTP to anything but a vault, must not decide which key signs, and must
+//! not retry: one layer above does that, inside the caller's deadline.
+
+pub mod backend;
+pub mod budget;
+pub mod build;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+pub mod error;
+pub mod keyring;
+pub mod permit;
+pub mod software;
+
+pub use backend::{Capabilities, CreatedKey, KeyAdmin, ListedKey, Signed, Signer, Unsupported};
+pub use build::{Backend, BuildError, SignerConfig, Signers, build};
+pub use error::{InvalidResponse, Retry, SignError};
+pub use keyring::{Binding, Keyring, KeyringError};
+pub use permit::{Permit, PermitMint, PermitTerms};
+pub use software::{OpenError, RowsError, SealedKey, SealedKeyRows, SoftwareBackend};

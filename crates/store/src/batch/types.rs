@@ -1,0 +1,341 @@
+//! The members of a batch: what callers hand to [`crate::Store::commit`] and what they get back.
+
+use domain::audit::Event;
+use domain::{
+    AuthorityId, ClientId, ContractId, CustomerId, IntentId, KeyId, KeyRef, RequestId, SignatureAlgorithm,
+    TenantId, Timestamp, TransactionId,
+};
+use serde::Serialize;
+use uuid::Uuid;
+
+/// One change. Boxed, because a batch moves between threads and some members carry whole credentials.
+pub enum Write {
+    /// A front end's request.
+    Create(Box<NewRequest>),
+    /// Transaction 1: an intent to sign with its first attempt.
+    Open(Box<OpenIntent>),
+    /// Transaction 1 of a later attempt of an intent that is open.
+    Reattempt(Box<Reattempt>),
+    /// Transaction 2: what came of an attempt.
+    Outcome(Box<Outcome>),
+    /// The wallet stored the credential.
+    Complete(Box<Report>),
+    /// The wallet reported a failure: never final.
+    WalletFailed(Box<Report>),
+    /// The wallet sent a wrong PIN.
+    PinFailed(Box<Report>),
+    /// What came of an attempt to deliver a callback.
+    Callback(Box<CallbackFinished>),
+    /// Just an event.
+    Note(Box<Event>),
+}
+
+impl Write {
+    /// The request that this member changes: at most one member per request may be in a batch.
+    #[must_use]
+    pub fn request(&self) -> Option<RequestId> {
+        match self {
+            Self::Create(member) => Some(member.id),
+            Self::Open(member) => member.request,
+            Self::Reattempt(member) => member.request,
+            Self::Outcome(member) => member.request,
+            Self::Complete(member) | Self::WalletFailed(member) | Self::PinFailed(member) => {
+                Some(member.request)
+            }
+            Self::Callback(_) | Self::Note(_) => None,
+        }
+    }
+}
+
+/// What became of a member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// Stored.
+    Done,
+    /// The intent is open: the attempt of this number may sign once.
+    Opened {
+        /// 1 for the first.
+        attempt: i64,
+    },
+    /// A wrong PIN was counted.
+    PinCounted {
+        /// How many there were.
+        failures: i64,
+        /// Whether the request ended with this one.
+        ended: bool,
+    },
+    /// What it stood on does not hold any more; nothing was stored for it.
+    Lost,
+}
+
+/// A callback that is to leave from the outbox.
+#[derive(Debug, Clone)]
+pub struct CallbackRow {
+    /// `requestStatus`: shown to operators, so it stands outside of the payload.
+    pub status: &'static str,
+    /// Sealed address, headers and body.
+    pub payload: String,
+}
+
+/// A request as a front end made it.
+#[derive(Serialize)]
+pub struct NewRequest {
+    /// The owner.
+    pub tenant: TenantId,
+    /// Its id in the API and in wallet-facing addresses.
+    pub id: RequestId,
+    /// Its transaction.
+    pub transaction: TransactionId,
+    /// The issuing authority.
+    pub authority: AuthorityId,
+    /// The contract.
+    pub contract: ContractId,
+    /// The contract's version at this time: it stays with it.
+    pub contract_version: i64,
+    /// The front end.
+    pub client: ClientId,
+    /// The customer on whose behalf it asks.
+    pub customer: Option<CustomerId>,
+    /// Which wire: `entra`.
+    pub protocol: &'static str,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it ends unless it was completed.
+    pub expires_at: Timestamp,
+    /// Sealed claims and what else the later steps need.
+    pub payload: String,
+    /// Sealed callback.
+    pub callback: Option<String>,
+    /// Keyed hash of what the wallet has to send as PIN.
+    pub pin_hash: Option<String>,
+    /// What the ledger says.
+    #[serde(skip)]
+    pub event: Event,
+}
+
+/// What opening an intent asks of its request.
+#[derive(Debug, Clone)]
+pub enum RequestChange {
+    /// None: the signature belongs to no request (contracts, domain linkage).
+    None,
+    /// The request object is signed: the request has to be `created`.
+    Retrieve,
+    /// The credential is signed: the request has to be `retrieved`, free or bound to this holder key.
+    Issue {
+        /// Thumbprint of the holder's key (RFC 7638).
+        holder: String,
+        /// The proof's `jti`: seen with another request it is refused.
+        jti: String,
+        /// Until when the `jti` is remembered.
+        jti_expires_at: Timestamp,
+        /// The credential's end in whole days, rounded up: the key stays published until then.
+        reserved_until: Timestamp,
+    },
+}
+
+/// An intent to sign.
+pub struct OpenIntent {
+    /// The owner.
+    pub tenant: TenantId,
+    /// Its id.
+    pub id: IntentId,
+    /// Its transaction.
+    pub transaction: TransactionId,
+    /// What the signature is for; at most one intent that is not void per subject.
+    pub subject: String,
+    /// `request_object`, `credential`, `contract` or `domain_linkage`.
+    pub purpose: &'static str,
+    /// The request that it belongs to.
+    pub request: Option<RequestId>,
+    /// Which credential of the request.
+    pub ordinal: i64,
+    /// What it asks of the request.
+    pub change: RequestChange,
+    /// The authority that signs.
+    pub authority: AuthorityId,
+    /// The key's fragment.
+    pub key_id: KeyId,
+    /// The key.
+    pub key: KeyRef,
+    /// The algorithm.
+    pub algorithm: SignatureAlgorithm,
+    /// SHA-256 of the signing input, lower-case hex.
+    pub digest: String,
+    /// Sealed signing input.
+    pub input: String,
+    /// The credential's place in the status list.
+    pub status: Option<(Uuid, i64)>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When its first attempt is given up.
+    pub deadline: Timestamp,
+    /// The open intent, with its latest attempt, that this one replaces because its key is no longer active.
+    pub replaces: Option<(IntentId, i64)>,
+    /// What the ledger says.
+    pub event: Event,
+}
+
+/// A further attempt.
+pub struct Reattempt {
+    /// The owner.
+    pub tenant: TenantId,
+    /// The intent.
+    pub intent: IntentId,
+    /// The request that it belongs to.
+    pub request: Option<RequestId>,
+    /// The attempt that the caller saw as the latest.
+    pub after: i64,
+    /// When it starts.
+    pub started_at: Timestamp,
+    /// When it is given up.
+    pub deadline: Timestamp,
+    /// What the ledger says.
+    pub event: Event,
+}
+
+/// What came of an attempt.
+pub struct Outcome {
+    /// The owner.
+    pub tenant: TenantId,
+    /// The intent.
+    pub intent: IntentId,
+    /// The attempt.
+    pub attempt: i64,
+    /// The request that the intent belongs to.
+    pub request: Option<RequestId>,
+    /// `signed` or the kind of error.
+    pub outcome: &'static str,
+    /// The back end's own id of the exchange.
+    pub provider_request_id: Option<String>,
+    /// How long the back end took, in microseconds.
+    pub latency_us: i64,
+    /// When the answer came.
+    pub finished_at: Timestamp,
+    /// What a signature changes; `None` after an error.
+    pub effect: Option<Effect>,
+    /// What the ledger says of the attempt.
+    pub event: Event,
+}
+
+/// What a signature changes.
+pub enum Effect {
+    /// The request object is ready: the request is `retrieved`.
+    RequestObject {
+        /// The compact JWS.
+        object: String,
+        /// The front end's news.
+        callback: Option<CallbackRow>,
+        /// What the ledger says.
+        event: Event,
+    },
+    /// The credential is ready: the request is `issued`.
+    Credential(Box<CredentialOutcome>),
+    /// A contract's version is ready in one locale.
+    Contract {
+        /// The contract.
+        contract: ContractId,
+        /// Its version.
+        version: i64,
+        /// The locale.
+        locale: String,
+        /// The key.
+        key_id: KeyId,
+        /// The compact JWS.
+        token: String,
+    },
+    /// A domain linkage credential is ready.
+    DomainLinkage {
+        /// The authority.
+        authority: AuthorityId,
+        /// The origin.
+        origin: String,
+        /// The key.
+        key_id: KeyId,
+        /// The compact JWS.
+        token: String,
+    },
+}
+
+/// A credential that was signed.
+#[derive(Serialize)]
+pub struct CredentialOutcome {
+    /// The owner.
+    pub tenant: TenantId,
+    /// The transaction.
+    pub transaction: TransactionId,
+    /// Which credential of the transaction.
+    pub ordinal: i64,
+    /// The request.
+    pub request: RequestId,
+    /// `jti`: `urn:pic:` and 32 hex digits.
+    pub credential_id: String,
+    /// The authority.
+    pub authority: AuthorityId,
+    /// The contract.
+    pub contract: ContractId,
+    /// Its version.
+    pub contract_version: i64,
+    /// `jwt_vc`.
+    pub format: &'static str,
+    /// The key that signed.
+    pub key_id: KeyId,
+    /// Thumbprint of the holder's key.
+    pub holder: String,
+    /// Hash of the indexed claim.
+    pub index_hash: Option<String>,
+    /// The same over lower-case text.
+    pub index_hash_lower: Option<String>,
+    /// Status list.
+    pub status_list: Uuid,
+    /// Place in it.
+    pub status_index: i64,
+    /// When it was issued.
+    pub issued_at: Timestamp,
+    /// When it ends.
+    pub expires_at: Timestamp,
+    /// The sealed compact JWS, kept until the request ends.
+    pub credential: String,
+    /// What the ledger says.
+    #[serde(skip)]
+    pub event: Event,
+}
+
+/// Something that a wallet reported about a request, or that was noticed about a wallet.
+pub struct Report {
+    /// The owner.
+    pub tenant: TenantId,
+    /// The request.
+    pub request: RequestId,
+    /// Its transaction.
+    pub transaction: TransactionId,
+    /// When.
+    pub at: Timestamp,
+    /// How many of its kind count: further failure reports change nothing, the last wrong PIN ends the request.
+    pub limit: i64,
+    /// The front end's news; for a wrong PIN only if it ends the request.
+    pub callback: Option<CallbackRow>,
+    /// What the ledger says.
+    pub event: Event,
+    /// What the ledger says besides if the request ends.
+    pub ended_event: Option<Event>,
+}
+
+/// What came of an attempt to deliver a callback.
+pub struct CallbackFinished {
+    /// The owner.
+    pub tenant: TenantId,
+    /// The request.
+    pub request: RequestId,
+    /// Which callback of the request.
+    pub seq: i64,
+    /// When.
+    pub at: Timestamp,
+    /// `delivered`, `abandoned`, or `None` to try again at `retry_at`.
+    pub ended: Option<&'static str>,
+    /// When to try again.
+    pub retry_at: Timestamp,
+    /// Why it did not work.
+    pub error: Option<String>,
+    /// What the ledger says if it ended.
+    pub event: Option<Event>,
+}

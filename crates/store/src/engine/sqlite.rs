@@ -1,0 +1,168 @@
+//! SQLite: one thread owns the one connection that writes; reads go to a few connections of their own.
+//!
+//! Readers run on the caller's thread: a read of a cached page takes some microseconds, less than a thread change.
+//! Must not know any table.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use domain::Clock;
+use futures_util::FutureExt;
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, OpenFlags, ToSql};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Cell, Conn, Op, Row, Value};
+use crate::StoreError;
+
+type Job = Box<dyn FnOnce(&mut Conn) + Send>;
+
+/// Jobs that may wait for the writer; beyond it callers wait to hand over theirs.
+const QUEUE: usize = 1024;
+
+pub(crate) struct Sqlite {
+    writer: mpsc::Sender<Job>,
+    readers: Mutex<Vec<Conn>>,
+    open_reader: Box<dyn Fn() -> Result<Connection, StoreError> + Send + Sync>,
+}
+
+impl Sqlite {
+    /// Opens or creates the file and starts the writer's thread.
+    pub(crate) fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+        let connection = Connection::open(path)?;
+        // FULL: a committed intent must survive a power cut, or a signature could be off the record.
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        prepare(&connection, &clock)?;
+        let (writer, mut jobs) = mpsc::channel::<Job>(QUEUE);
+        std::thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || {
+                let mut conn = Conn::Sqlite(connection);
+                while let Some(job) = jobs.blocking_recv() {
+                    job(&mut conn);
+                }
+            })
+            .map_err(StoreError::Thread)?;
+        let path = path.to_owned();
+        let open_reader = Box::new(move || {
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            let reader = Connection::open_with_flags(&path, flags)?;
+            prepare(&reader, &clock)?;
+            Ok(reader)
+        });
+        Ok(Self { writer, readers: Mutex::new(Vec::new()), open_reader })
+    }
+
+    pub(crate) async fn write<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        op: impl Op<T>,
+    ) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let job: Job = Box::new(move |conn| {
+            let result = transaction(conn, &op);
+            if let Err(error) = &result {
+                tracing::debug!(transaction = name, %error, "transaction failed");
+            }
+            // Nobody waits any more: what was committed stays committed.
+            drop(reply.send(result));
+        });
+        self.writer.send(job).await.map_err(|_stopped| StoreError::Closed)?;
+        answer.await.map_err(|_stopped| StoreError::Closed)?
+    }
+
+    pub(crate) fn read<T>(&self, op: impl Op<T>) -> Result<T, StoreError> {
+        let pooled = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut conn = match pooled {
+            Some(conn) => conn,
+            None => Conn::Sqlite((self.open_reader)()?),
+        };
+        let result = ready(op(&mut conn));
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(conn);
+        result
+    }
+}
+
+fn prepare(connection: &Connection, clock: &Arc<dyn Clock>) -> Result<(), StoreError> {
+    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.set_prepared_statement_cache_capacity(128);
+    connection.pragma_update(None, "foreign_keys", true)?;
+    // 8 MiB of pages: idle memory stays small, the hot rows stay in it.
+    connection.pragma_update(None, "cache_size", -8192)?;
+    let clock = Arc::clone(clock);
+    connection.create_scalar_function(
+        "credenza_now",
+        0,
+        rusqlite::functions::FunctionFlags::SQLITE_UTF8,
+        move |_context| Ok(clock.now().millis()),
+    )?;
+    Ok(())
+}
+
+fn transaction<T>(conn: &mut Conn, op: &impl Op<T>) -> Result<T, StoreError> {
+    batch(conn, "BEGIN IMMEDIATE")?;
+    match ready(op(conn)) {
+        Ok(value) => match batch(conn, "COMMIT") {
+            Ok(()) => Ok(value),
+            Err(error) => {
+                drop(batch(conn, "ROLLBACK"));
+                Err(error)
+            }
+        },
+        Err(error) => {
+            // An error may already have ended the transaction; then there is nothing to roll back.
+            drop(batch(conn, "ROLLBACK"));
+            Err(error)
+        }
+    }
+}
+
+fn batch(conn: &Conn, statement: &str) -> Result<(), StoreError> {
+    match conn {
+        Conn::Sqlite(connection) => Ok(connection.execute_batch(statement)?),
+        Conn::Postgres(_) => Err(StoreError::Closed),
+    }
+}
+
+/// Runs an operation to its end: on SQLite every statement answers at once, so its future never waits.
+fn ready<T>(future: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    future.now_or_never().unwrap_or(Err(StoreError::Closed))
+}
+
+impl ToSql for Value<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(match self {
+            Value::Text(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
+            Value::Int(number) => ToSqlOutput::Owned((*number).into()),
+            Value::Null => ToSqlOutput::Borrowed(ValueRef::Null),
+        })
+    }
+}
+
+pub(super) fn exec(conn: &Connection, sql: &str, params: &[Value<'_>]) -> Result<u64, StoreError> {
+    let mut statement = conn.prepare_cached(sql)?;
+    let changed = statement.execute(rusqlite::params_from_iter(params))?;
+    Ok(u64::try_from(changed).unwrap_or(u64::MAX))
+}
+
+pub(super) fn rows(conn: &Connection, sql: &str, params: &[Value<'_>]) -> Result<Vec<Row>, StoreError> {
+    let mut statement = conn.prepare_cached(sql)?;
+    let columns = statement.column_count();
+    let mut answer = statement.query(rusqlite::params_from_iter(params))?;
+    let mut out = Vec::new();
+    while let Some(row) = answer.next()? {
+        let mut cells = Vec::with_capacity(columns);
+        for column in 0..columns {
+            cells.push(match row.get_ref(column)? {
+                ValueRef::Null => Cell::Null,
+                ValueRef::Integer(number) => Cell::Int(number),
+                ValueRef::Text(text) => Cell::Text(String::from_utf8_lossy(text).into_owned()),
+                ValueRef::Real(_) | ValueRef::Blob(_) => return Err(StoreError::Corrupt("a column's type")),
+            });
+        }
+        out.push(Row::new(cells));
+    }
+    Ok(out)
+}

@@ -1,0 +1,144 @@
+//! Everything that Credenza keeps: requests, intents to sign, contracts, keys, callbacks and the ledger.
+//!
+//! Owns SQL and nothing else: what is secret arrives sealed, times arrive as numbers, and no rule of the product is
+//! decided here except by compare-and-swap. SQLite and Postgres run the same statements ([`engine`]).
+//! Must not do HTTP, must not sign, must not see a key.
+
+mod authority;
+mod batch;
+mod contract;
+mod engine;
+mod key;
+mod ledger;
+mod migrate;
+mod outbox;
+mod request;
+mod secret;
+mod status;
+mod sweep;
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use domain::Clock;
+
+pub use authority::Authority;
+pub use batch::{
+    CallbackFinished, CallbackRow, CredentialOutcome, Effect, NewRequest, OpenIntent, Outcome, Reattempt, Report,
+    RequestChange, Write, Written,
+};
+pub use contract::{ContractRow, SignedContract};
+pub use key::SoftwareKeyRow;
+pub use ledger::StoredEvent;
+pub use outbox::DueCallback;
+pub use request::{StoredIntent, StoredRequest};
+pub use status::StatusBlock;
+pub use sweep::Swept;
+
+use engine::{Engine, postgres::Postgres, sqlite::Sqlite};
+
+/// What can go wrong between us and a database.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// SQLite said no.
+    #[error("the SQLite database failed")]
+    Sqlite(#[from] rusqlite::Error),
+    /// Postgres said no or could not be reached.
+    #[error("the Postgres database failed")]
+    Postgres(#[source] sqlx::Error),
+    /// The writer's thread could not be started.
+    #[error("the database's thread could not be started")]
+    Thread(#[source] std::io::Error),
+    /// The database was closed, or a connection was used where it cannot be.
+    #[error("the database is closed")]
+    Closed,
+    /// A row holds what this program never writes.
+    #[error("the database holds an unexpected value in {0}")]
+    Corrupt(&'static str),
+    /// The database was made by a newer program.
+    #[error("the database has schema {found}, this program knows up to {known}: use the newer program")]
+    SchemaTooNew {
+        /// What the database says.
+        found: i64,
+        /// What this program knows.
+        known: i64,
+    },
+    /// A migration that ran is not the one that this program carries.
+    #[error("migration {0} in the database differs from this program's: it was changed after it ran")]
+    MigrationChanged(i64),
+    /// A row could not be written as JSON.
+    #[error("a row could not be encoded")]
+    Encode(#[from] serde_json::Error),
+    /// The database's address is not one that we know.
+    #[error("the database has to be `sqlite:PATH` or `postgres://USER@HOST/NAME`")]
+    UnknownUrl,
+}
+
+impl StoreError {
+    fn is_serialization_failure(&self) -> bool {
+        match self {
+            Self::Postgres(sqlx::Error::Database(error)) => {
+                matches!(error.code().as_deref(), Some("40001" | "40P01"))
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Where the data is.
+#[derive(Clone, PartialEq, Eq)]
+pub enum DatabaseUrl {
+    /// A file.
+    Sqlite(PathBuf),
+    /// A server; the URL may hold a password, so it is not shown.
+    Postgres(String),
+}
+
+impl std::fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            Self::Postgres(_) => f.write_str("postgres://…"),
+        }
+    }
+}
+
+impl FromStr for DatabaseUrl {
+    type Err = StoreError;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            return Ok(Self::Postgres(text.to_owned()));
+        }
+        match text.strip_prefix("sqlite:") {
+            Some(path) if !path.is_empty() => {
+                Ok(Self::Sqlite(PathBuf::from(path.strip_prefix("//").unwrap_or(path))))
+            }
+            _ => Err(StoreError::UnknownUrl),
+        }
+    }
+}
+
+/// The database.
+pub struct Store {
+    engine: Engine,
+}
+
+impl Store {
+    /// Opens the database and brings its schema up to date. `clock` is SQLite's time; Postgres has its own.
+    pub async fn open(url: &DatabaseUrl, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+        let engine = match url {
+            DatabaseUrl::Sqlite(path) => Engine::Sqlite(Sqlite::open(path, clock)?),
+            DatabaseUrl::Postgres(url) => Engine::Postgres(Postgres::open(url).await?),
+        };
+        let store = Self { engine };
+        store.migrate().await?;
+        Ok(store)
+    }
+
+    /// A statement that proves that the database answers, for `/readyz`.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        engine::sql!(PING, "SELECT CAST(1 AS BIGINT)");
+        self.engine.read(|conn| Box::pin(async move { conn.rows(&PING, &[]).await.map(|_rows| ()) })).await
+    }
+}

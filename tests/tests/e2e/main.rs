@@ -1,0 +1,4 @@
+//! The end-to-end tests: one test binary over the real programs. Each module is a subject; add a line here for a new one.
+
+mod architecture;
+mod store;
