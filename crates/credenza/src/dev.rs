@@ -7,7 +7,6 @@ use std::sync::Arc;
 use anyhow::{Context as _, ensure};
 use domain::TenantId;
 use issuer::Settings;
-use issuer::auth::BuiltinIssuer;
 use issuer::auth::builtin::{BuiltinClient, hash_secret};
 use issuer::http::demo::Demo;
 use store::DatabaseUrl;
@@ -90,13 +89,16 @@ pub async fn run(args: DevArgs) -> anyhow::Result<ExitCode> {
     let base = Url::parse(&format!("http://{}", args.http))?;
     let secret = client_secret(&args.data_dir)?;
     let hash = hash_secret(&secret)?;
-    let tokens = wiring::token_issuer(&issuer, &base, vec![BuiltinClient::new(CLIENT, hash)]).await?;
+    // MSAL takes nothing but https from a discovery document.
+    let tokens = wiring::token_issuer(&issuer, &public_url, vec![BuiltinClient::new(CLIENT, hash)]).await?;
+    // Both listeners answer; over plain HTTP nobody has to trust our certificate authority first.
+    let token_url = format!("http://{}{}", args.http, Url::parse(&tokens.token_endpoint())?.path());
     let ca_file = tls.ca_file.clone();
     let wallet = wallet_program();
     let command = (format!("{wallet} accept"), format!("--ca {}", ca_file.display()));
     let demo = Arc::new(Demo::new(base.as_str(), command));
-    let ready = ready(&args, &issuer, &tokens, &secret, ca_file.clone());
-    let text = greeting(&args, &issuer, &demo, &tokens, &wallet, &ca_file);
+    let ready = ready(&args, &issuer, token_url.clone(), &secret, ca_file.clone());
+    let text = greeting(&args, &issuer, &demo, &token_url, &wallet, &ca_file);
     let service =
         wiring::service(&running, Vec::new(), Some(tokens), Some(demo), CancellationToken::new());
     let listeners = Listeners { plain: Some(args.http), tls: Some((args.https, tls.server)) };
@@ -151,7 +153,7 @@ fn wallet_program() -> String {
 fn ready(
     args: &DevArgs,
     issuer: &issuer::Issuer,
-    tokens: &BuiltinIssuer,
+    token_url: String,
     secret: &str,
     ca_file: std::path::PathBuf,
 ) -> Ready {
@@ -171,7 +173,7 @@ fn ready(
         client_id: Some(CLIENT.to_owned()),
         client_secret: Some(secret.to_owned()),
         ca_file: Some(std::path::absolute(&ca_file).unwrap_or(ca_file)),
-        token_url: Some(tokens.token_endpoint()),
+        token_url: Some(token_url),
     }
 }
 
@@ -184,7 +186,7 @@ fn greeting(
     args: &DevArgs,
     issuer: &issuer::Issuer,
     demo: &Demo,
-    tokens: &BuiltinIssuer,
+    token_url: &str,
     wallet: &str,
     ca_file: &Path,
 ) -> String {
@@ -193,7 +195,6 @@ fn greeting(
     let ca = ca_file.display();
     let secret_file = args.data_dir.join("client-secret");
     let secret_file = secret_file.display();
-    let token_url = tokens.token_endpoint();
     let link = format!("http://{}/demo/link", args.http);
     format!(
         "Credenza is ready.

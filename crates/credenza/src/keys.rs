@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use domain::{Clock, TenantId};
 use signer::Keyring;
 use signer::software::{RowsError, SealedKey, SealedKeyRows};
-use store::{SoftwareKeyRow, Store};
+use store::{SealedRow, SoftwareKeyRow, Store};
 
 /// Reads the key-encryption keys, in `dev` also makes them, and compares them with what the database knows of them.
 pub async fn open(path: &Path, store: &Store, may_create: bool) -> anyhow::Result<Keyring> {
@@ -47,6 +47,39 @@ pub async fn open(path: &Path, store: &Store, may_create: bool) -> anyhow::Resul
     Ok(keyring)
 }
 
+/// Puts everything long-lived under the primary key-encryption key, so that an older one can be retired. What lives for
+/// minutes (requests, callbacks) follows by itself.
+pub async fn rewrap(keyring: &Keyring, store: &Store, tenant: TenantId) -> anyhow::Result<()> {
+    let mut moved = issuer::sealed::rewrap_local_keys(store, keyring, tenant).await?;
+    let owner = tenant.to_string();
+    for row in store.software_keys(tenant).await? {
+        let sealed = sealed_key(row);
+        let fresh = keyring
+            .rewrap(&sealed.binding(&owner).as_binding(), &sealed.sealed)
+            .with_context(|| format!("rewrapping the software key {}", sealed.name))?;
+        if fresh != sealed.sealed
+            && store.reseal(SealedRow::SoftwareKey, tenant, &sealed.name, &sealed.sealed, &fresh).await?
+        {
+            moved += 1;
+        }
+    }
+    if moved > 0 {
+        tracing::info!(rows = moved, kek = keyring.primary(), "sealed rows were put under the primary key");
+    }
+    Ok(())
+}
+
+fn sealed_key(row: SoftwareKeyRow) -> SealedKey {
+    SealedKey {
+        name: row.name,
+        version: row.version,
+        algorithm: row.algorithm,
+        public: row.public,
+        sealed: row.sealed,
+        disabled: row.disabled,
+    }
+}
+
 /// The software back end's rows in our database.
 pub struct Rows {
     pub store: Arc<Store>,
@@ -62,17 +95,7 @@ fn failed(error: store::StoreError) -> RowsError {
 impl SealedKeyRows for Rows {
     async fn load(&self) -> Result<Vec<SealedKey>, RowsError> {
         let rows = self.store.software_keys(self.tenant).await.map_err(failed)?;
-        Ok(rows
-            .into_iter()
-            .map(|row| SealedKey {
-                name: row.name,
-                version: row.version,
-                algorithm: row.algorithm,
-                public: row.public,
-                sealed: row.sealed,
-                disabled: row.disabled,
-            })
-            .collect())
+        Ok(rows.into_iter().map(sealed_key).collect())
     }
 
     async fn insert(&self, row: &SealedKey) -> Result<bool, RowsError> {

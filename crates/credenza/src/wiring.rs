@@ -84,6 +84,7 @@ impl Running {
         let store = Store::open(&plan.database, Arc::clone(&clock)).await.context("opening the database")?;
         let store = Arc::new(store);
         let keyring = Arc::new(keys::open(&plan.keyring, &store, plan.may_create_keyring).await?);
+        keys::rewrap(&keyring, &store, tenant).await?;
         let rows = Rows { store: Arc::clone(&store), tenant, clock: Arc::clone(&clock) };
         let software =
             SoftwareBackend::open(SOFTWARE, &tenant.to_string(), Arc::clone(&keyring), Arc::new(rows))
@@ -91,13 +92,15 @@ impl Running {
                 .context("opening the software keys")?;
         let signers = signer::build(SignerConfig::new().software(software))?;
         let stop_committer = CancellationToken::new();
+        let egress = egress::Client::new(plan.egress).context("setting up outgoing calls")?;
         let parts = Parts {
             urls: Urls::new(&plan.public_url, tenant),
             settings: plan.settings,
             store,
             keyring,
             signers,
-            egress: egress::Client::new(plan.egress).context("setting up outgoing calls")?,
+            documents: Arc::new(egress.clone()),
+            egress,
             clock,
             stop: stop_committer.clone(),
         };

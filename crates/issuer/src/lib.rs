@@ -5,6 +5,7 @@
 
 pub mod auth;
 pub mod directory;
+pub mod holder;
 pub mod http;
 pub mod sealed;
 pub mod service;

@@ -13,7 +13,7 @@ use domain::{ContractId, RequestId, TenantId, Timestamp};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use signer::{Binding, Keyring, KeyringError};
-use store::{Store, StoreError};
+use store::{SealedRow, Store, StoreError};
 use zeroize::Zeroizing;
 
 /// Something cannot be sealed or opened.
@@ -285,6 +285,20 @@ async fn local_key(
     }
     key.copy_from_slice(&secret);
     Ok(key)
+}
+
+/// Puts the service's keys under the primary key-encryption key; says how many were under another one.
+pub async fn rewrap_local_keys(store: &Store, keyring: &Keyring, tenant: TenantId) -> Result<usize, SealError> {
+    let owner = tenant.to_string();
+    let mut moved = 0;
+    for (name, sealed) in store.local_secrets(tenant).await? {
+        let binding = Binding { tenant: &owner, kind: Kind::LocalKey.name(), row: &name };
+        let fresh = keyring.rewrap(&binding, &sealed)?;
+        if fresh != sealed && store.reseal(SealedRow::LocalSecret, tenant, &name, &sealed, &fresh).await? {
+            moved += 1;
+        }
+    }
+    Ok(moved)
 }
 
 /// A sealed secret of the service; made with `fresh` when there is none.

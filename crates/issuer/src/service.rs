@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::directory::{Directory, DirectoryError};
+use crate::holder::DocumentReader;
 use crate::sealed::{LocalKeys, SealError};
 use crate::signing::{SigningPath, committer::Committer};
 use crate::status::StatusIndices;
@@ -46,6 +47,8 @@ pub struct Parts {
     pub signers: Signers,
     /// The client for addresses that others name.
     pub egress: egress::Client,
+    /// Reads the DID documents of holders.
+    pub documents: Arc<dyn DocumentReader>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Told when the process is to end.
@@ -86,6 +89,8 @@ pub struct Issuer {
     pub status: StatusIndices,
     /// The client for addresses that others name.
     pub egress: egress::Client,
+    /// Reads the DID documents of holders.
+    pub documents: Arc<dyn DocumentReader>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Wakes the outbox when a callback was stored.
@@ -111,6 +116,7 @@ impl Issuer {
             signing,
             directory,
             egress: parts.egress,
+            documents: parts.documents,
             clock: parts.clock,
             callbacks: Arc::new(Notify::new()),
         };

@@ -4,7 +4,7 @@ use domain::audit::{Event, SCHEMA};
 use domain::{TenantId, TransactionId};
 use serde::Serialize;
 
-use crate::engine::{Conn, json_rows, sql};
+use crate::engine::{Conn, sql};
 use crate::{Store, StoreError};
 
 sql!(
@@ -50,7 +50,7 @@ pub(crate) async fn append(conn: &mut Conn, events: &[Event]) -> Result<(), Stor
             body: event.canonical(),
         })
         .collect();
-    conn.exec(&APPEND, &[json_rows(&rows)?.into()]).await.map(|_inserted| ())
+    conn.exec_of(&APPEND, &rows).await.map(|_inserted| ())
 }
 
 impl Store {

@@ -33,6 +33,7 @@ pub use key::SoftwareKeyRow;
 pub use ledger::StoredEvent;
 pub use outbox::DueCallback;
 pub use request::{StoredIntent, StoredRequest};
+pub use secret::SealedRow;
 pub use status::StatusBlock;
 pub use sweep::Swept;
 

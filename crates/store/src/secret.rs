@@ -13,9 +13,59 @@ sql!(
     SET_SECRET,
     "INSERT INTO local_secret (tenant, name, sealed, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING"
 );
+sql!(SECRETS, "SELECT name, sealed FROM local_secret WHERE tenant = $1 ORDER BY name");
+sql!(RESEAL_SECRET, "UPDATE local_secret SET sealed = $4 WHERE tenant = $1 AND name = $2 AND sealed = $3");
+sql!(RESEAL_KEY, "UPDATE software_key SET sealed = $4 WHERE tenant = $1 AND name = $2 AND sealed = $3");
 sql!(ANY_SEALED, "SELECT sealed FROM local_secret UNION ALL SELECT sealed FROM software_key LIMIT 1");
 
+/// A long-lived sealed row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SealedRow {
+    /// A key of the service.
+    LocalSecret,
+    /// A software key.
+    SoftwareKey,
+}
+
 impl Store {
+    /// All sealed keys of the service, by name.
+    pub async fn local_secrets(&self, tenant: TenantId) -> Result<Vec<(String, String)>, StoreError> {
+        self.engine
+            .read(move |conn| {
+                Box::pin(async move {
+                    let mut rows = conn.rows(&SECRETS, &[tenant.to_string().into()]).await?;
+                    rows.iter_mut().map(|row| Ok((row.text()?, row.text()?))).collect()
+                })
+            })
+            .await
+    }
+
+    /// Puts a row's sealed value under another key-encryption key, if it is still the one that the caller saw.
+    pub async fn reseal(
+        &self,
+        kind: SealedRow,
+        tenant: TenantId,
+        name: &str,
+        old: &str,
+        new: &str,
+    ) -> Result<bool, StoreError> {
+        let values = [name.to_owned(), old.to_owned(), new.to_owned()];
+        self.engine
+            .write("reseal", move |conn| {
+                let values = values.clone();
+                Box::pin(async move {
+                    let statement = match kind {
+                        SealedRow::LocalSecret => &RESEAL_SECRET,
+                        SealedRow::SoftwareKey => &RESEAL_KEY,
+                    };
+                    let [name, old, new] = values;
+                    let params = [tenant.to_string().into(), name.into(), old.into(), new.into()];
+                    Ok(conn.exec(statement, &params).await? == 1)
+                })
+            })
+            .await
+    }
+
     /// All settings.
     pub async fn settings(&self) -> Result<Vec<(String, String)>, StoreError> {
         self.engine

@@ -39,7 +39,8 @@ sql!(
 );
 sql!(
     INTENT_SUBJECT,
-    "SELECT i.tenant, i.transaction_id, i.authority, q.contract, q.client, q.customer, i.digest, i.key_id \
+    "SELECT i.tenant, i.transaction_id, i.authority, q.contract, q.client, q.customer, i.digest, \
+     i.backend || '/' || i.key_name || '/' || i.key_version AS key_ref \
      FROM intent i LEFT JOIN request q ON q.tenant = i.tenant AND q.id = i.request \
      WHERE i.tenant = $1 AND i.id = $2"
 );

@@ -15,7 +15,7 @@ options of `test`:
   --filter NAME   run only the tests whose name contains NAME
   --skip-lint     leave out fmt, clippy and doc (local speed; refused when CI=true)
 
-Missing tools (PostgreSQL server, Chromium, chromedriver, git) are installed with apt-get where that is possible.
+Missing tools (PostgreSQL server, Chromium, chromedriver, git, Python with venv) are installed with apt-get where that is possible.
 ";
 
 fn main() -> ExitCode {

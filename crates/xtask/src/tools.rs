@@ -16,6 +16,8 @@ pub enum Tool {
     Chromedriver,
     /// Names the tracked files to the tests that read the repository.
     Git,
+    /// Python with what makes virtual environments, for a client library of another vendor.
+    Python,
 }
 
 /// The programs of a PostgreSQL server directory that the harness starts.
@@ -23,7 +25,8 @@ const POSTGRES_PROGRAMS: [&str; 4] = ["initdb", "postgres", "pg_ctl", "psql"];
 
 impl Tool {
     /// Every tool that a full test run needs.
-    pub const ALL: [Tool; 4] = [Tool::Postgres, Tool::Chromium, Tool::Chromedriver, Tool::Git];
+    pub const ALL: [Tool; 5] =
+        [Tool::Postgres, Tool::Chromium, Tool::Chromedriver, Tool::Git, Tool::Python];
 
     /// The tool's name for people.
     #[must_use]
@@ -33,6 +36,7 @@ impl Tool {
             Tool::Chromium => "Chromium",
             Tool::Chromedriver => "chromedriver",
             Tool::Git => "git",
+            Tool::Python => "Python with venv",
         }
     }
 
@@ -44,6 +48,7 @@ impl Tool {
             Tool::Chromium => "chromium",
             Tool::Chromedriver => "chromium-driver",
             Tool::Git => "git",
+            Tool::Python => "python3-venv",
         }
     }
 
@@ -56,6 +61,7 @@ impl Tool {
             Tool::Chromium => "CREDENZA_CHROMIUM",
             Tool::Chromedriver => "CREDENZA_CHROMEDRIVER",
             Tool::Git => "CREDENZA_GIT",
+            Tool::Python => "CREDENZA_PYTHON",
         }
     }
 
@@ -65,6 +71,7 @@ impl Tool {
             Tool::Chromium => &["chromium", "chromium-browser", "google-chrome"],
             Tool::Chromedriver => &["chromedriver"],
             Tool::Git => &["git"],
+            Tool::Python => &["python3"],
         }
     }
 }
@@ -96,6 +103,7 @@ impl Places {
             (Tool::Postgres, Some(directory)) => complete_server(directory),
             (_, Some(program)) => program.is_file().then(|| program.to_path_buf()),
             (Tool::Postgres, None) => self.find_postgres(),
+            (Tool::Python, None) => self.find_python(),
             (_, None) => tool.programs().iter().find_map(|name| self.program(name)),
         }
     }
@@ -113,6 +121,17 @@ impl Places {
             .and_then(|initdb| complete_server(initdb.parent()?))
             .or_else(|| complete_server(&self.bindir_of_pg_config()?))
             .or_else(|| self.newest_debian_server())
+    }
+
+    /// Debian's `python3` alone cannot make an environment: `venv` is there and fails for want of `ensurepip`.
+    fn find_python(&self) -> Option<PathBuf> {
+        let is_complete = |program: &PathBuf| {
+            let mut command = Command::new(program);
+            command.args(["-c", "import ensurepip, venv"]).stdin(Stdio::null());
+            command.output().is_ok_and(|output| output.status.success())
+        };
+        let candidates = self.path.iter().map(|directory| directory.join("python3"));
+        candidates.filter(|program| program.is_file()).find(is_complete)
     }
 
     fn bindir_of_pg_config(&self) -> Option<PathBuf> {

@@ -1,4 +1,6 @@
 //! The end-to-end tests: one test binary over the real programs. Each module is a subject; add a line here for a new one.
 
 mod architecture;
+mod bad_input;
+mod issuance;
 mod store;

@@ -38,7 +38,17 @@ const EVENTS = {
   callback_abandoned: ["Callback abandoned", "bad", "The front end could not be told; no more tries follow."],
 };
 
+// Reasons that people at a demo meet; the others stand there as the ledger has them.
+const REASONS = {
+  wrong_pin: "the PIN was wrong",
+  pin_tries_used_up: "the PIN was wrong too often",
+  other_holder: "another wallet has this request",
+  request_expired: "the request had expired",
+  request_not_open: "the request was not open",
+};
+
 const clock = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
+const moment = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "medium" });
 const stamp = (at) => el("time", { dateTime: new Date(at).toISOString() }, clock.format(at));
 
 const source = new WeakMap(); // row → the text of what it shows
@@ -106,13 +116,16 @@ export function showProgress({ state, callbacks, events }) {
     return stopped ? [name, "stopped", VEIL[state]] : [name, "next", "waiting"];
   }), stepRow);
 
-  const says = sentence(state, callbacks, events);
+  const refusal = state === "retrieved" ? lastRefusal(events) : undefined;
+  const says = sentence(state, callbacks, events, refusal);
   if (says !== said) $("status-text").replaceChildren(visible(says));
   said = says;
   document.title = `${stopped ? VEIL[state] : STEPS[reached - 1]} – Credenza demo`;
 
-  $("qr-veil").textContent = VEIL[state] ?? "";
-  $("qr").classList.toggle("spent", state in VEIL);
+  // After a refusal the same person may have to scan again.
+  const veil = refusal ? "" : VEIL[state] ?? "";
+  $("qr-veil").textContent = veil;
+  $("qr").classList.toggle("spent", veil !== "");
   $("countdown").hidden = state === "issued" || isFinal(state);
   if ($("countdown").hidden) stopCountdown();
   if (isFinal(state) && $("to-do").contains(document.activeElement)) $("result-title").focus({ preventScroll: true });
@@ -123,13 +136,23 @@ export function showProgress({ state, callbacks, events }) {
   drawList("trail", events, (event) => eventRow(event, event.at - events[0].at));
 }
 
-function sentence(state, callbacks, events) {
-  const error = callbacks.findLast((one) => one.error)?.error;
-  if (state === "failed" && error) return `${SAYS.failed} ${error.code}: ${error.message}`;
-  const last = events.at(-1);
-  if (state === "retrieved" && last?.event === "proof_refused") {
-    return `The wallet’s proof was refused${last.details?.reason ? ` (${last.details.reason})` : ""}. It may try again.`;
+/** The newest refused proof, unless the wallet has begun anew since. */
+function lastRefusal(events) {
+  const at = events.findLastIndex((one) => one.event === "proof_refused");
+  const anew = events.findLastIndex((one) => one.event === "contract_fetched" || one.event === "signing_intent");
+  return at > anew ? events[at] : undefined;
+}
+
+const because = (reason) => (reason ? `: ${REASONS[reason] ?? reason}` : "");
+
+function sentence(state, callbacks, events, refusal) {
+  if (state === "failed") {
+    const reason = events.findLast((one) => one.event === "request_failed")?.details?.reason;
+    if (reason) return `The issuance failed${because(reason)}.`;
+    const error = callbacks.findLast((one) => one.error)?.error;
+    if (error) return `${SAYS.failed} ${error.code}: ${error.message}`;
   }
+  if (refusal) return `The wallet’s proof was refused${because(refusal.details?.reason)}. It may try again.`;
   return SAYS[state] ?? `State: ${state}`;
 }
 
@@ -162,21 +185,34 @@ const callbackRow = ({ requestStatus, at, error }) =>
     el("code", {}, visible(requestStatus)),
     error ? el("span", { className: "reason" }, foreign(`${error.code}: ${error.message}`)) : null);
 
+/** A detail as people read it: milliseconds since 1970 as a time, durations with their unit. */
+function fact([name, value]) {
+  const words = name.replaceAll("_", " ");
+  if (typeof value === "number" && name.endsWith("_at")) return [words, moment.format(value)];
+  if (typeof value === "number" && name.endsWith("_us")) return [words.slice(0, -3), `${(value / 1000).toFixed(2)} ms`];
+  return [words, String(value)];
+}
+
 function eventRow({ at, event, details }, sinceFirst) {
   const [title, usual, about] = EVENTS[event] ?? [visible(event).replaceAll("_", " "), "plain", ""];
-  const tone = usual === "plain" && details?.status >= 400 ? "warn" : usual; // an attempt that got a refusal
+  const tone = usual === "plain" && wentWrong(event, details ?? {}) ? "warn" : usual;
   const pairs = Object.entries(details ?? {});
-  const short = pairs.filter(([name, value]) => name !== "reason" && String(value).length <= 20);
-  const facts = short.slice(0, 3).map(([name, value]) => visible(`${name.replaceAll("_", " ")} ${value}`)).join(" · ");
+  const short = pairs.filter(([name, value]) => name !== "reason" && String(value).length <= 24);
+  const facts = short.slice(0, 3).map((pair) => visible(fact(pair).join(" "))).join(" · ");
+  const reason = details?.reason;
   return el("li", { className: `tone-${tone}` },
     el("span", { className: "row-head" },
       el("strong", {}, title),
       el("span", { className: "when" }, stamp(at), ` · +${(sinceFirst / 1000).toFixed(2)} s`)),
     about ? el("span", { className: "about" }, about) : null,
-    details?.reason ? el("span", { className: "reason" }, "Reason: ", foreign(details.reason)) : null,
+    reason ? el("span", { className: "reason" }, "Reason: ", foreign(REASONS[reason] ? `${REASONS[reason]} (${reason})` : reason)) : null,
     el("details", {},
       el("summary", {}, "Details", el("span", { className: "unseen" }, ` of ${title}`), el("bdi", { className: "facts" }, facts)),
       el("dl", { className: "pairs" },
         ...[["event", event], ["at", at], ...pairs].flatMap(([name, value]) =>
           [el("dt", {}, el("code", {}, visible(name))), el("dd", {}, el("code", {}, foreign(value)))]))));
 }
+
+/** An attempt that brought no signature, or a wallet that did not store the credential. */
+const wentWrong = (event, { outcome, code }) =>
+  event === "signing_outcome" ? outcome !== "signed" : event === "wallet_reported" && code !== "issuance_successful";

@@ -175,8 +175,10 @@ async fn config(service: web::Data<Service>) -> HttpResponse {
 }
 
 fn describe<'a>(id: ContractId, contract: &'a Contract, display: &'a Display) -> DemoContract<'a> {
+    // The page shows what it has to fill in, or what the wallet will ask its holder for.
+    let source = if contract.accepts_hint() { ClaimSource::IdTokenHint } else { ClaimSource::SelfIssued };
     let claims = contract
-        .wanted_claims(ClaimSource::IdTokenHint, display)
+        .wanted_claims(source, display)
         .into_iter()
         .map(|claim| DemoClaim {
             name: claim.input,

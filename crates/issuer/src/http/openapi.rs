@@ -49,3 +49,28 @@ pub fn document() -> String {
 async fn serve() -> HttpResponse {
     HttpResponse::Ok().content_type("application/json").body(document())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kept_description_is_the_one_that_is_served() {
+        let kept = include_str!("../../../../docs/openapi.json");
+        assert!(
+            document() == kept.trim_end(),
+            "docs/openapi.json is not up to date: run `cargo run -- openapi > docs/openapi.json`"
+        );
+    }
+
+    #[test]
+    fn every_operation_says_what_it_answers() {
+        let description: serde_json::Value = serde_json::from_str(&document()).unwrap();
+        for (path, operations) in description["paths"].as_object().unwrap() {
+            for (method, operation) in operations.as_object().unwrap() {
+                let answers = operation["responses"].as_object().unwrap();
+                assert!(!answers.is_empty(), "{method} {path}");
+            }
+        }
+    }
+}

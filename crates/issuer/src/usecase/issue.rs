@@ -4,11 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use credential::did::holder::{self, Resolution};
 use credential::entra::credential::{self as vc, CredentialInput, StatusEntry};
 use credential::hint;
 use credential::jws::Unsigned;
-use credential::key::PublicKey;
 use credential::proof::{Expected, Proof, SKEW_SECS, Unverified};
 use domain::audit::{Event, EventKind};
 use domain::contract::{ClaimSource, Contract};
@@ -24,6 +22,7 @@ use super::retrieve::Pauses;
 use super::{WALLET_PATIENCE, subject_of};
 use crate::Issuer;
 use crate::directory::DirectoryError;
+use crate::holder;
 use crate::sealed::{self, CredentialRecord, IntentInput, Kind, Payload, SealError};
 use crate::signing::{ActiveKey, Job, Revival, SigningError};
 use crate::urls::ManifestAddress;
@@ -137,27 +136,13 @@ impl Issuer {
     }
 
     async fn verified(&self, unverified: Unverified, request: &StoredRequest) -> Result<Proof, IssueError> {
-        let key = self.holder_key(&unverified, request).await?;
+        let (did, fragment) = unverified.holder();
+        let key = holder::key(self.documents.as_ref(), did, fragment)
+            .await
+            .map_err(|error| self.refuse(request, error.reason(), error.to_string()))?;
         let audience = self.urls.issue();
         let expected = Expected { audience: &audience, now: self.clock.now(), skew_secs: SKEW_SECS };
         unverified.verify(&key, &expected).map_err(|error| self.refuse(request, error.reason(), error.to_string()))
-    }
-
-    async fn holder_key(&self, unverified: &Unverified, request: &StoredRequest) -> Result<PublicKey, IssueError> {
-        let (did, fragment) = unverified.holder();
-        let refuse = |error: credential::did::DidError| self.refuse(request, error.reason(), error.to_string());
-        match holder::resolve(did, fragment).map_err(refuse)? {
-            Resolution::Key(key) => Ok(key),
-            Resolution::Document(address) => {
-                let unreachable = |reason: String| {
-                    self.refuse(request, "holder_unreachable", format!("The holder's DID document cannot be read: {reason}."))
-                };
-                let url = url::Url::parse(&address).map_err(|error| unreachable(error.to_string()))?;
-                let document =
-                    self.egress.get_json(&url).await.map_err(|error| unreachable(error.to_string()))?;
-                holder::key_from_document(&document.value, did, fragment).map_err(refuse)
-            }
-        }
     }
 
     /// That the answer belongs to this request: its contract address, its hint and its attestations.

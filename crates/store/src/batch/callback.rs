@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{CallbackFinished, CallbackRow, Progress, Written};
 use crate::StoreError;
-use crate::engine::{Conn, json_rows, sql};
+use crate::engine::{Conn, sql};
 
 sql!(
     INSERT,
@@ -60,7 +60,7 @@ pub(super) async fn insert(conn: &mut Conn, pending: &[Pending<'_>]) -> Result<(
             payload: &row.callback.payload,
         })
         .collect();
-    conn.exec(&INSERT, &[json_rows(&rows)?.into()]).await.map(|_inserted| ())
+    conn.exec_of(&INSERT, &rows).await.map(|_inserted| ())
 }
 
 pub(super) async fn finished(
@@ -90,7 +90,7 @@ pub(super) async fn finished(
             error: member.error.as_deref(),
         })
         .collect();
-    for mut row in conn.rows(&FINISHED, &[json_rows(&rows)?.into()]).await? {
+    for mut row in conn.rows_of(&FINISHED, &rows).await? {
         let (request, seq) = (row.parsed::<RequestId>("outbox.request")?, row.int()?);
         if let Some((index, member)) =
             members.iter().find(|(_, member)| member.request == request && member.seq == seq)

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{NewRequest, Progress, Written};
 use crate::StoreError;
-use crate::engine::{Conn, json_rows, sql};
+use crate::engine::{Conn, sql};
 
 sql!(
     INSERT,
@@ -26,7 +26,7 @@ pub(super) async fn run(
     #[serde(transparent)]
     struct Wire<'a>(&'a NewRequest);
     let rows: Vec<Wire<'_>> = members.iter().map(|(_, member)| Wire(member)).collect();
-    let inserted = conn.rows(&INSERT, &[json_rows(&rows)?.into()]).await?;
+    let inserted = conn.rows_of(&INSERT, &rows).await?;
     for mut row in inserted {
         let id: domain::RequestId = row.parsed("request.id")?;
         if let Some((index, member)) = members.iter().find(|(_, member)| member.id == id) {

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::{OpenIntent, Progress, Reattempt, RequestChange, Written};
 use crate::StoreError;
-use crate::engine::{Conn, json_rows, sql};
+use crate::engine::{Conn, sql};
 
 sql!(
     RESERVE,
@@ -35,8 +35,8 @@ sql!(
 );
 sql!(
     RETRIEVABLE,
-    "SELECT request.id FROM @rows JOIN request ON request.tenant = @text(tenant) AND request.id = @text(request) \
-     WHERE request.state = 'created' AND request.expires_at > @now"
+    "SELECT request.id FROM request, @rows WHERE request.tenant = @text(tenant) AND request.id = @text(request) \
+     AND request.state = 'created' AND request.expires_at > @now"
 );
 sql!(
     VOID,
@@ -145,7 +145,7 @@ pub(super) async fn open(
         return Ok(());
     }
     let mut opened = HashSet::new();
-    for mut row in conn.rows(&INSERT, &[json_rows(&candidates)?.into()]).await? {
+    for mut row in conn.rows_of(&INSERT, &candidates).await? {
         opened.insert(row.parsed::<IntentId>("intent.id")?);
     }
     let mut attempts = Vec::with_capacity(opened.len());
@@ -191,7 +191,7 @@ fn open_row(member: &OpenIntent) -> OpenRow<'_> {
 
 async fn insert_attempts(conn: &mut Conn, attempts: &[AttemptRow]) -> Result<(), StoreError> {
     if !attempts.is_empty() {
-        conn.exec(&INSERT_ATTEMPT, &[json_rows(attempts)?.into()]).await?;
+        conn.exec_of(&INSERT_ATTEMPT, attempts).await?;
     }
     Ok(())
 }
@@ -223,7 +223,7 @@ pub(super) async fn reserve_keys(
         .into_iter()
         .map(|((tenant, authority, key_id), until)| KeyRow { tenant, authority, key_id, until })
         .collect();
-    conn.exec(&RESERVE, &[json_rows(&rows)?.into()]).await.map(|_changed| ())
+    conn.exec_of(&RESERVE, &rows).await.map(|_changed| ())
 }
 
 async fn bind_holders(
@@ -244,9 +244,8 @@ async fn bind_holders(
     }
     let mut bound = HashSet::new();
     if !proofs.is_empty() {
-        let rows = json_rows(&proofs)?;
-        conn.exec(&REMEMBER_JTI, &[rows.as_str().into()]).await?;
-        for mut row in conn.rows(&BIND_HOLDER, &[rows.into()]).await? {
+        conn.exec_of(&REMEMBER_JTI, &proofs).await?;
+        for mut row in conn.rows_of(&BIND_HOLDER, &proofs).await? {
             bound.insert(row.parsed("request.id")?);
         }
     }
@@ -269,7 +268,7 @@ async fn retrievable(
         .collect();
     let mut found = HashSet::new();
     if !rows.is_empty() {
-        for mut row in conn.rows(&RETRIEVABLE, &[json_rows(&rows)?.into()]).await? {
+        for mut row in conn.rows_of(&RETRIEVABLE, &rows).await? {
             found.insert(row.parsed("request.id")?);
         }
     }
@@ -298,7 +297,7 @@ async fn void_replaced(
     if rows.is_empty() {
         return Ok(voided);
     }
-    for mut row in conn.rows(&VOID, &[json_rows(&rows)?.into()]).await? {
+    for mut row in conn.rows_of(&VOID, &rows).await? {
         voided.insert(row.parsed("intent.id")?);
     }
     for member in members {
@@ -336,7 +335,7 @@ pub(super) async fn reattempt(
         })
         .collect();
     let mut attempts = Vec::new();
-    for mut row in conn.rows(&NEXT_ATTEMPT, &[json_rows(&rows)?.into()]).await? {
+    for mut row in conn.rows_of(&NEXT_ATTEMPT, &rows).await? {
         let id: IntentId = row.parsed("intent.id")?;
         let n = row.int()?;
         if let Some((index, member)) = members.iter().find(|(_, member)| member.intent == id) {

@@ -21,7 +21,7 @@ use domain::audit::Event;
 use domain::{IntentId, RequestId, TenantId};
 use serde::Serialize;
 
-use crate::engine::{Conn, json_rows, sql};
+use crate::engine::{Conn, sql};
 use crate::{Store, StoreError};
 
 pub use types::{
@@ -33,7 +33,7 @@ pub use types::{
 // requests wait for each other, but never both ways round.
 sql!(
     LOCK_REQUESTS,
-    "SELECT request.id FROM @rows JOIN request ON request.tenant = @text(tenant) AND request.id = @text(request) \
+    "SELECT request.id FROM request, @rows WHERE request.tenant = @text(tenant) AND request.id = @text(request) \
      ORDER BY request.tenant, request.id @for_update"
 );
 
@@ -173,8 +173,8 @@ async fn lock_requests(conn: &mut Conn, batch: &[(usize, &Write)]) -> Result<(),
         };
         rows.extend(request.map(|request| LockRow { tenant, request }));
     }
-    if !rows.is_empty() {
-        conn.rows(&LOCK_REQUESTS, &[json_rows(&rows)?.into()]).await?;
+    if conn.locks_rows() && !rows.is_empty() {
+        conn.rows_of(&LOCK_REQUESTS, &rows).await?;
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::callback::{self, Pending};
 use super::{CredentialOutcome, Effect, Outcome, Progress, Written};
 use crate::StoreError;
-use crate::engine::{Conn, json_rows, sql};
+use crate::engine::{Conn, sql};
 
 sql!(
     ANSWERED,
@@ -91,7 +91,7 @@ pub(super) async fn run(
         })
         .collect();
     let mut answered = HashSet::new();
-    for mut row in conn.rows(&ANSWERED, &[json_rows(&rows)?.into()]).await? {
+    for mut row in conn.rows_of(&ANSWERED, &rows).await? {
         answered.insert((row.parsed::<IntentId>("attempt.intent")?, row.int()?));
     }
     let signed: Vec<&AnswerRow<'_>> = members
@@ -102,7 +102,7 @@ pub(super) async fn run(
         .collect();
     let mut done = HashSet::new();
     if !signed.is_empty() {
-        for mut row in conn.rows(&DONE, &[json_rows(&signed)?.into()]).await? {
+        for mut row in conn.rows_of(&DONE, &signed).await? {
             done.insert((row.parsed::<IntentId>("intent.id")?, row.int()?));
         }
     }
@@ -151,7 +151,7 @@ async fn request_objects(
         return Ok(());
     }
     let mut counters = HashMap::new();
-    for mut row in conn.rows(&RETRIEVED, &[json_rows(&rows)?.into()]).await? {
+    for mut row in conn.rows_of(&RETRIEVED, &rows).await? {
         counters.insert(row.parsed::<RequestId>("request.id")?, row.int()?);
     }
     let mut pending = Vec::new();
@@ -195,7 +195,7 @@ async fn credentials(
     }
     let all: Vec<&CredentialOutcome> = rows.iter().map(|(_, row)| *row).collect();
     let mut issued = HashSet::new();
-    for mut row in conn.rows(&ISSUED, &[json_rows(&all)?.into()]).await? {
+    for mut row in conn.rows_of(&ISSUED, &all).await? {
         issued.insert(row.parsed::<RequestId>("request.id")?);
     }
     rows.retain(|(_, row)| issued.contains(&row.request));
@@ -203,7 +203,7 @@ async fn credentials(
         return Ok(());
     }
     let winners: Vec<&CredentialOutcome> = rows.iter().map(|(_, row)| *row).collect();
-    conn.exec(&INSERT_ISSUANCE, &[json_rows(&winners)?.into()]).await?;
+    conn.exec_of(&INSERT_ISSUANCE, &winners).await?;
     for (index, row) in rows {
         progress.set(index, Written::Done);
         progress.events.push(row.event.clone());
@@ -239,7 +239,7 @@ async fn documents(
                     token,
                     signed_at: member.finished_at.millis(),
                 };
-                conn.exec(&INSERT_CONTRACT, &[json_rows(&[row])?.into()]).await?;
+                conn.exec_of(&INSERT_CONTRACT, &[row]).await?;
                 progress.set(*index, Written::Done);
             }
             Some(Effect::DomainLinkage { authority, origin, key_id, token }) => {
@@ -260,7 +260,7 @@ async fn documents(
                     token,
                     signed_at: member.finished_at.millis(),
                 };
-                conn.exec(&INSERT_LINKAGE, &[json_rows(&[row])?.into()]).await?;
+                conn.exec_of(&INSERT_LINKAGE, &[row]).await?;
                 progress.set(*index, Written::Done);
             }
             Some(Effect::RequestObject { .. } | Effect::Credential(_)) | None => {}

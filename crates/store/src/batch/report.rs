@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::callback::{self, Pending};
 use super::{Progress, Report, Written};
 use crate::StoreError;
-use crate::engine::{Conn, Sql, json_rows, sql};
+use crate::engine::{Conn, Sql, sql};
 
 // A wallet may report after the request's time ran out: the credential was issued before.
 sql!(
@@ -116,7 +116,7 @@ async fn run<'a>(
         })
         .collect();
     let mut counted = Vec::new();
-    for mut row in conn.rows(statement, &[json_rows(&rows)?.into()]).await? {
+    for mut row in conn.rows_of(statement, &rows).await? {
         let request: RequestId = row.parsed("request.id")?;
         let (seq, count) = (row.int()?, row.int()?);
         if let Some((index, member)) = members.iter().find(|(_, member)| member.request == request) {

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use std::io;
 
 use futures_util::future::BoxFuture;
-use serde::Serialize as _;
+use serde::Serialize;
 use serde_json::Serializer;
 use serde_json::ser::{CharEscape, CompactFormatter, Formatter};
 
@@ -23,25 +23,33 @@ pub(crate) struct Sql {
 }
 
 impl Sql {
-    /// Tokens: `@rows` is the JSON array in `$1` as a row source named `r`, `@text(x)` and `@int(x)` are members of its
-    /// rows, `@now` is the database's time, read once per statement; `@for_update` locks rows (SQLite has one writer and
-    /// needs no lock), `@skip_locked` too and passes over those that another replica holds.
+    /// Tokens: `@rows` stands for the rows of a set-based statement, `@text(x)` and `@int(x)` for members of a row, `@now`
+    /// for the database's time, read once per statement; `@for_update` locks rows (SQLite has one writer and needs no
+    /// lock), `@skip_locked` too and passes over those that another replica holds.
+    ///
+    /// Postgres gets all rows as one JSON array in `$1`, because every statement is a round trip. SQLite runs in our own
+    /// process: there the statement is run once per row with its members bound by name, which costs a tenth of taking
+    /// them out of JSON.
     pub(crate) fn new(text: &str) -> Self {
         // A sub-select runs once and may bound an index; a bare call of a volatile function would run for every row.
-        let common = expand_members(text).replace("@now", "(SELECT credenza_now())");
+        let text = text.replace("@now", "(SELECT credenza_now())");
         Self {
             // SQLite numbers `$n` by first appearance, `?n` by n.
-            sqlite: common
-                .replace("@rows", "json_each($1) AS r")
+            sqlite: expand_members(&text, |_kind, name| format!(":{name}"))
+                .replace("FROM @rows", "")
+                .replace(", @rows", "")
                 .replace('$', "?")
                 .replace("@skip_locked", "")
                 .replace("@for_update", "")
                 .replace("@identity", "INTEGER PRIMARY KEY AUTOINCREMENT"),
-            postgres: common
-                .replace("@rows", "jsonb_array_elements(CAST($1 AS jsonb)) AS r(value)")
-                .replace("@skip_locked", "FOR UPDATE SKIP LOCKED")
-                .replace("@for_update", "FOR UPDATE")
-                .replace("@identity", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"),
+            postgres: expand_members(&text, |kind, name| match kind {
+                Member::Text => format!("(r.value->>'{name}')"),
+                Member::Int => format!("CAST(r.value->>'{name}' AS BIGINT)"),
+            })
+            .replace("@rows", "jsonb_array_elements(CAST($1 AS jsonb)) AS r(value)")
+            .replace("@skip_locked", "FOR UPDATE SKIP LOCKED")
+            .replace("@for_update", "FOR UPDATE")
+            .replace("@identity", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"),
         }
     }
 
@@ -52,7 +60,12 @@ impl Sql {
     }
 }
 
-fn expand_members(text: &str) -> String {
+enum Member {
+    Text,
+    Int,
+}
+
+fn expand_members(text: &str, dialect: impl Fn(Member, &str) -> String) -> String {
     let mut out = String::with_capacity(text.len() * 2);
     let mut rest = text;
     while let Some(at) = rest.find('@') {
@@ -60,10 +73,10 @@ fn expand_members(text: &str) -> String {
         out.push_str(before);
         let member = |prefix: &str| token.strip_prefix(prefix)?.split_once(')');
         if let Some((name, after)) = member("@text(") {
-            out.push_str(&format!("(r.value->>'{name}')"));
+            out.push_str(&dialect(Member::Text, name));
             rest = after;
         } else if let Some((name, after)) = member("@int(") {
-            out.push_str(&format!("CAST(r.value->>'{name}' AS BIGINT)"));
+            out.push_str(&dialect(Member::Int, name));
             rest = after;
         } else {
             out.push('@');
@@ -103,8 +116,8 @@ impl Formatter for WithoutNul {
     }
 }
 
-/// Rows for a set-based statement: the JSON array that `@rows` reads.
-pub(crate) fn json_rows<T: serde::Serialize>(rows: &[T]) -> Result<String, StoreError> {
+/// Rows for a set-based statement on Postgres: the JSON array that `@rows` reads.
+fn json_rows<T: Serialize>(rows: &[T]) -> Result<String, StoreError> {
     let mut out = Vec::with_capacity(1024);
     rows.serialize(&mut Serializer::with_formatter(&mut out, WithoutNul))?;
     // Serializers write UTF-8 only.
@@ -225,6 +238,31 @@ impl Conn {
         matches!(self, Self::Postgres(_))
     }
 
+    /// Runs a set-based statement; gives the number of rows that it changed.
+    pub(crate) async fn exec_of<T: Serialize>(&mut self, sql: &Sql, rows: &[T]) -> Result<u64, StoreError> {
+        match self {
+            Self::Sqlite(conn) => sqlite::exec_each(conn, &sql.sqlite, rows),
+            Self::Postgres(tx) => postgres::exec(tx, &sql.postgres, &[json_rows(rows)?.into()]).await,
+        }
+    }
+
+    /// Runs a set-based statement; gives its rows.
+    pub(crate) async fn rows_of<T: Serialize>(
+        &mut self,
+        sql: &Sql,
+        rows: &[T],
+    ) -> Result<Vec<Row>, StoreError> {
+        match self {
+            Self::Sqlite(conn) => sqlite::rows_each(conn, &sql.sqlite, rows),
+            Self::Postgres(tx) => postgres::rows(tx, &sql.postgres, &[json_rows(rows)?.into()]).await,
+        }
+    }
+
+    /// Whether several writers may meet at a row.
+    pub(crate) const fn locks_rows(&self) -> bool {
+        matches!(self, Self::Postgres(_))
+    }
+
     /// Runs a script of several statements without parameters.
     pub(crate) async fn script(&mut self, sql: &Sql) -> Result<(), StoreError> {
         match self {
@@ -276,11 +314,7 @@ mod tests {
     #[test]
     fn tokens_become_each_dialect() {
         let sql = Sql::new("SELECT @text(a), @int(b) FROM @rows WHERE x = '@' AND y <= @now @skip_locked");
-        assert_eq!(
-            sql.sqlite,
-            "SELECT (r.value->>'a'), CAST(r.value->>'b' AS BIGINT) FROM json_each($1) AS r WHERE x = '@' \
-             AND y <= (SELECT credenza_now()) "
-        );
+        assert_eq!(sql.sqlite, "SELECT :a, :b  WHERE x = '@' AND y <= (SELECT credenza_now()) ");
         assert!(sql.postgres.contains("jsonb_array_elements(CAST($1 AS jsonb)) AS r(value)"));
         assert!(sql.postgres.ends_with("<= (SELECT credenza_now()) FOR UPDATE SKIP LOCKED"));
         assert!(Sql::new("SELECT 1 @for_update").postgres.ends_with("FOR UPDATE"));

@@ -10,7 +10,8 @@ use std::time::Duration;
 use domain::Clock;
 use futures_util::FutureExt;
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, OpenFlags, ToSql};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Rows, Statement, ToSql};
+use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Cell, Conn, Op, Row, Value};
@@ -20,6 +21,10 @@ type Job = Box<dyn FnOnce(&mut Conn) + Send>;
 
 /// Jobs that may wait for the writer; beyond it callers wait to hand over theirs.
 const QUEUE: usize = 1024;
+
+/// How often, and with which pause, a file is asked to switch to a write-ahead log while others open it too.
+const WAL_TRIES: u32 = 100;
+const WAL_PAUSE: Duration = Duration::from_millis(20);
 
 pub(crate) struct Sqlite {
     writer: mpsc::Sender<Job>,
@@ -32,7 +37,7 @@ impl Sqlite {
     pub(crate) fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
         let connection = Connection::open(path)?;
         // FULL: a committed intent must survive a power cut, or a signature could be off the record.
-        connection.pragma_update(None, "journal_mode", "WAL")?;
+        switch_to_wal(&connection)?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         prepare(&connection, &clock)?;
         let (writer, mut jobs) = mpsc::channel::<Job>(QUEUE);
@@ -83,6 +88,20 @@ impl Sqlite {
         self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(conn);
         result
     }
+}
+
+/// Processes that open a fresh file together all want to switch it; SQLite refuses the later ones without waiting,
+/// because they hold the lock that the first one needs.
+fn switch_to_wal(connection: &Connection) -> Result<(), StoreError> {
+    for _ in 0..WAL_TRIES {
+        match connection.pragma_update(None, "journal_mode", "WAL") {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+                std::thread::sleep(WAL_PAUSE);
+            }
+            other => return Ok(other?),
+        }
+    }
+    Ok(connection.pragma_update(None, "journal_mode", "WAL")?)
 }
 
 fn prepare(connection: &Connection, clock: &Arc<dyn Clock>) -> Result<(), StoreError> {
@@ -150,8 +169,60 @@ pub(super) fn exec(conn: &Connection, sql: &str, params: &[Value<'_>]) -> Result
 pub(super) fn rows(conn: &Connection, sql: &str, params: &[Value<'_>]) -> Result<Vec<Row>, StoreError> {
     let mut statement = conn.prepare_cached(sql)?;
     let columns = statement.column_count();
-    let mut answer = statement.query(rusqlite::params_from_iter(params))?;
     let mut out = Vec::new();
+    collect(statement.query(rusqlite::params_from_iter(params))?, columns, &mut out)?;
+    Ok(out)
+}
+
+/// Runs a statement once for each row, with the row's members bound to the parameters of their names.
+pub(super) fn exec_each<T: Serialize>(conn: &Connection, sql: &str, rows: &[T]) -> Result<u64, StoreError> {
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut changed = 0_u64;
+    for row in rows {
+        bind_members(&mut statement, row)?;
+        changed = changed.saturating_add(u64::try_from(statement.raw_execute()?).unwrap_or(u64::MAX));
+    }
+    Ok(changed)
+}
+
+/// The same; gives the rows of all answers.
+pub(super) fn rows_each<T: Serialize>(
+    conn: &Connection,
+    sql: &str,
+    rows: &[T],
+) -> Result<Vec<Row>, StoreError> {
+    let mut statement = conn.prepare_cached(sql)?;
+    let columns = statement.column_count();
+    let mut out = Vec::new();
+    for row in rows {
+        bind_members(&mut statement, row)?;
+        collect(statement.raw_query(), columns, &mut out)?;
+    }
+    Ok(out)
+}
+
+fn bind_members<T: Serialize>(statement: &mut Statement<'_>, row: &T) -> Result<(), StoreError> {
+    let members = match serde_json::to_value(row)? {
+        serde_json::Value::Object(members) => members,
+        _ => return Err(StoreError::Corrupt("a row's shape")),
+    };
+    for index in 1..=statement.parameter_count() {
+        let name =
+            statement.parameter_name(index).and_then(|name| name.strip_prefix(':')).unwrap_or_default();
+        let value = match members.get(name) {
+            Some(serde_json::Value::String(text)) => Value::from(text.as_str()),
+            Some(serde_json::Value::Number(number)) => {
+                Value::Int(number.as_i64().ok_or(StoreError::Corrupt("a row's number"))?)
+            }
+            Some(serde_json::Value::Null) => Value::Null,
+            _ => return Err(StoreError::Corrupt("a row's members")),
+        };
+        statement.raw_bind_parameter(index, value)?;
+    }
+    Ok(())
+}
+
+fn collect(mut answer: Rows<'_>, columns: usize, out: &mut Vec<Row>) -> Result<(), StoreError> {
     while let Some(row) = answer.next()? {
         let mut cells = Vec::with_capacity(columns);
         for column in 0..columns {
@@ -164,5 +235,5 @@ pub(super) fn rows(conn: &Connection, sql: &str, params: &[Value<'_>]) -> Result
         }
         out.push(Row::new(cells));
     }
-    Ok(out)
+    Ok(())
 }

@@ -88,6 +88,17 @@ fn programs_are_found_under_any_of_their_names() {
 }
 
 #[test]
+fn a_python_that_cannot_make_environments_is_passed_over() {
+    let machine = Machine::new();
+    machine.put("bin/python3", "#!/bin/sh\nexit 1\n");
+    assert_eq!(machine.places().find(Tool::Python, None), None);
+    let complete = machine.put("more/python3", "#!/bin/sh\n[ \"$2\" = 'import ensurepip, venv' ]\n");
+    let mut places = machine.places();
+    places.path.push(machine.root.path().join("more"));
+    assert_eq!(places.find(Tool::Python, None), Some(complete));
+}
+
+#[test]
 fn an_override_that_leads_nowhere_counts_as_missing() {
     let machine = Machine::new();
     machine.put("bin/chromium", "");

@@ -79,7 +79,8 @@ impl BuiltinIssuer {
         }))
     }
 
-    /// The names by which this host goes. On a developer's machine both spellings of loopback are in use.
+    /// The names by which this host goes. On a developer's machine both spellings of loopback are in use, and MSAL for
+    /// Python leaves out the port.
     fn aliases(&self) -> Vec<String> {
         let mut aliases = vec![self.authority.clone()];
         for (one, other) in [("127.0.0.1", "localhost"), ("localhost", "127.0.0.1")] {
@@ -88,6 +89,12 @@ impl BuiltinIssuer {
             {
                 aliases.push(format!("{other}{port}"));
             }
+        }
+        if let Some(port) = self.config.issuer_base.port() {
+            let port = format!(":{port}");
+            let bare: Vec<String> =
+                aliases.iter().filter_map(|name| name.strip_suffix(&port)).map(str::to_owned).collect();
+            aliases.extend(bare);
         }
         aliases
     }

@@ -127,19 +127,21 @@ async fn instance_discovery_knows_our_own_host_only() {
                 .unwrap();
         TestRequest::get().uri(&format!("/common/discovery/instance?{query}"))
     };
-    for host in ["http://127.0.0.1:8080", "http://localhost:8080"] {
+    // MSAL for Python asks without the port, and always for https.
+    for host in ["http://127.0.0.1:8080", "http://localhost:8080", "https://localhost"] {
         let (status, body) = answer(uri(&format!("{host}/{TENANT}/oauth2/v2.0/authorize"))).await;
         assert_eq!(status, 200);
         assert_eq!(
             body["tenant_discovery_endpoint"],
             format!("http://127.0.0.1:8080/{TENANT}/v2.0/.well-known/openid-configuration")
         );
-        assert_eq!(body["metadata"][0]["aliases"], json!(["127.0.0.1:8080", "localhost:8080"]));
+        let aliases = json!(["127.0.0.1:8080", "localhost:8080", "127.0.0.1", "localhost"]);
+        assert_eq!(body["metadata"][0]["aliases"], aliases);
     }
     for endpoint in [
         format!("https://login.example/{TENANT}/oauth2/v2.0/authorize"),
         "http://127.0.0.1:8080/common/oauth2/v2.0/authorize".to_owned(),
-        format!("http://127.0.0.1/{TENANT}/oauth2/v2.0/authorize"),
+        format!("http://127.0.0.1:9090/{TENANT}/oauth2/v2.0/authorize"),
         "no address".to_owned(),
     ] {
         let (status, body) = answer(uri(&endpoint)).await;

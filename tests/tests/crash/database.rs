@@ -1,0 +1,55 @@
+//! Reading either database after the fact. Owns the two ways of asking; knows no table.
+
+use std::path::PathBuf;
+
+use credenza_tests::postgres::TestDatabase;
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OpenFlags};
+
+/// Where the server kept its rows.
+#[derive(Debug, Clone)]
+pub enum Database {
+    /// A file.
+    Sqlite(PathBuf),
+    /// A database of the test's PostgreSQL server.
+    Postgres(TestDatabase),
+}
+
+impl Database {
+    /// The rows of a statement that gives `columns` columns, as texts; NULL is the empty text. Only the last column may hold
+    /// a `|`.
+    pub fn rows(&self, statement: &str, columns: usize) -> Vec<Vec<String>> {
+        let rows = match self {
+            Self::Sqlite(file) => sqlite(file, statement),
+            Self::Postgres(database) => database
+                .sql(statement)
+                .lines()
+                .map(|line| line.splitn(columns, '|').map(str::to_owned).collect())
+                .collect(),
+        };
+        assert!(rows.iter().all(|row| row.len() == columns), "{statement} does not give {columns} columns");
+        rows
+    }
+
+    /// The number that a statement gives.
+    pub fn count(&self, statement: &str) -> usize {
+        self.rows(statement, 1)[0][0].parse().expect("a number")
+    }
+}
+
+fn sqlite(file: &PathBuf, statement: &str) -> Vec<Vec<String>> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(file, flags).expect("the database can be opened");
+    let mut prepared = connection.prepare(statement).unwrap_or_else(|error| panic!("{statement}: {error}"));
+    let columns = prepared.column_count();
+    let text = |value: ValueRef<'_>| match value {
+        ValueRef::Null => String::new(),
+        ValueRef::Integer(number) => number.to_string(),
+        ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
+        ValueRef::Real(_) | ValueRef::Blob(_) => panic!("{statement} gives a type that no column has"),
+    };
+    let rows = prepared.query_map([], |row| {
+        (0..columns).map(|column| row.get_ref(column).map(text)).collect::<Result<Vec<_>, _>>()
+    });
+    rows.expect("the statement runs").collect::<Result<_, _>>().expect("rows")
+}
