@@ -7,6 +7,7 @@ pub mod auth;
 pub mod directory;
 pub mod holder;
 pub mod http;
+mod notes;
 pub mod sealed;
 pub mod service;
 pub mod signing;

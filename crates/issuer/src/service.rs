@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::directory::{Directory, DirectoryError};
 use crate::holder::DocumentReader;
+use crate::notes::Notes;
 use crate::sealed::{LocalKeys, SealError};
 use crate::signing::{SigningPath, committer::Committer};
 use crate::status::StatusIndices;
@@ -95,6 +96,8 @@ pub struct Issuer {
     pub clock: Arc<dyn Clock>,
     /// Wakes the outbox when a callback was stored.
     pub callbacks: Arc<Notify>,
+    /// Limits what anonymous calls write into the ledger.
+    pub(crate) notes: Notes,
 }
 
 impl Issuer {
@@ -119,6 +122,7 @@ impl Issuer {
             documents: parts.documents,
             clock: parts.clock,
             callbacks: Arc::new(Notify::new()),
+            notes: Notes::default(),
         };
         Ok((Arc::new(issuer), task))
     }

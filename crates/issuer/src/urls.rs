@@ -43,6 +43,14 @@ impl Urls {
         format!("{}/", self.base)
     }
 
+    /// Whether an address that came back is at our origin, as all those that we hand out.
+    #[must_use]
+    pub fn is_ours(&self, address: &str) -> bool {
+        address
+            .split_at_checked(self.base.len())
+            .is_some_and(|(origin, rest)| origin.eq_ignore_ascii_case(&self.base) && rest.starts_with('/'))
+    }
+
     /// Where a wallet fetches the request object.
     #[must_use]
     pub fn request_object(&self, request: RequestId) -> String {
@@ -150,6 +158,24 @@ mod tests {
         assert_eq!(read, Some(ManifestAddress { tenant, contract, request: Some(request) }));
         let read = ManifestAddress::parse(&urls().manifest(contract).to_uppercase().replace("HTTPS", "https"));
         assert_eq!(read, Some(ManifestAddress { tenant, contract, request: None }));
+    }
+
+    #[test]
+    fn an_address_at_another_origin_is_not_ours() {
+        let good = urls().manifest(CONTRACT.parse().unwrap());
+        assert!(urls().is_ours(&good) && urls().is_ours(&good.replace("localhost", "LOCALHOST")));
+        for bad in [
+            good.replace("localhost", "evil.example"),
+            good.replace(":8443", ""),
+            good.replace(":8443", ":84431"),
+            good.replace("localhost:8443", "localhost:8443@evil.example"),
+            good.replace("https", "http"),
+            urls().base().to_owned(),
+            "é".repeat(40),
+            String::new(),
+        ] {
+            assert!(!urls().is_ours(&bad), "{bad}");
+        }
     }
 
     #[test]

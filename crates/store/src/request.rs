@@ -24,6 +24,8 @@ sql!(
      WHERE tenant = $1 AND subject = $2 AND state <> 'void'"
 );
 
+sql!(JTI, "SELECT request FROM proof_jti WHERE tenant = $1 AND jti = $2");
+
 /// A request as it is stored.
 #[derive(Debug, Clone)]
 pub struct StoredRequest {
@@ -127,6 +129,20 @@ impl Store {
                         pin_failures: row.int()?,
                         holder: row.opt_text()?,
                     }))
+                })
+            })
+            .await
+    }
+
+    /// The request with which a proof's `jti` was seen.
+    pub async fn request_of_jti(&self, tenant: TenantId, jti: &str) -> Result<Option<RequestId>, StoreError> {
+        let jti = jti.to_owned();
+        self.engine
+            .read(move |conn| {
+                let jti = jti.clone();
+                Box::pin(async move {
+                    let mut rows = conn.rows(&JTI, &[tenant.to_string().into(), jti.into()]).await?;
+                    rows.first_mut().map(|row| row.parsed("proof_jti.request")).transpose()
                 })
             })
             .await

@@ -48,14 +48,15 @@ async fn a_first_start_that_was_cut_short_can_be_repeated() {
     }
 }
 
-async fn issue_one(credenza: &Credenza) {
+/// One issuance with the real wallet.
+pub async fn issue_one(credenza: &Credenza) {
     let ready = credenza.ready();
     let body = json!({
         "authority": ready.authority_did,
         "registration": {"clientName": "Crash test"},
         "type": "any",
         "manifest": ready.manifest_url,
-        "claims": {"given_name": "Ada", "family_name": "Lovelace", "employee_id": "1815"},
+        "claims": {"given_name": "Ada", "family_name": "Lovelace", "programme": "Mathematics", "student_number": "1815"},
     });
     let created = credenza.create(&body).await;
     assert_eq!(created.status, 201, "{}", created.text());

@@ -22,6 +22,7 @@
 //!
 //! `CREDENZA_CRASH_ROUNDS` says how many kills (12 by default, fewer on PostgreSQL).
 
+mod auditor;
 mod books;
 mod database;
 mod first_start;

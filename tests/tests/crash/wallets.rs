@@ -99,7 +99,7 @@ impl World {
             "registration": {"clientName": "Crash test"},
             "type": "any",
             "manifest": self.manifest,
-            "claims": {"given_name": "Ada", "family_name": "Lovelace", "employee_id": "1815"},
+            "claims": {"given_name": "Ada", "family_name": "Lovelace", "programme": "Mathematics", "student_number": "1815"},
             "callback": {"url": self.callback, "state": "crash", "headers": {"api-key": "front-end"}},
         });
         if with_pin {

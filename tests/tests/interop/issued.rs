@@ -33,9 +33,9 @@ pub async fn issue(algorithm: &str) -> Issued {
         .create(&json!({
             "authority": ready.authority_did,
             "registration": {"clientName": "Interop"},
-            "type": "VerifiedEmployee",
+            "type": "StudentCard",
             "manifest": ready.manifest_url,
-            "claims": {"given_name": "Zsófia \"Zoë\"", "family_name": "O’Neill", "employee_id": "7"},
+            "claims": {"given_name": "Zsófia \"Zoë\"", "family_name": "O’Neill", "programme": "Law", "student_number": "7"},
         }))
         .await;
     assert_eq!(created.status, 201, "{}", created.text());

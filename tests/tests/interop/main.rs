@@ -5,4 +5,5 @@ mod did_document;
 mod issued;
 mod json_web_token;
 mod msal;
+mod python;
 mod ssi;

@@ -54,10 +54,10 @@ async fn everything_signed_verifies_through_our_did() {
         let issued = issue(algorithm).await;
         for (name, token) in issued.signed() {
             assert_eq!(verdict(&issued, token).await, Ok(()), "{algorithm} {name}");
-            let of_the_forged = verdict(&issued, &forged(token)).await;
+            let why = verdict(&issued, &forged(token)).await.expect_err("a forgery was taken");
             assert!(
-                of_the_forged.is_err_and(|why| why.starts_with("invalid")),
-                "{algorithm}: a forged {name}"
+                why.contains("signature"),
+                "{algorithm}: a forged {name} was refused for another reason: {why}"
             );
         }
         let (other, one) = (issue(algorithm).await, &issued);
@@ -88,7 +88,8 @@ async fn the_credential_is_one_of_the_w3c_data_model() {
     let credential: JsonCredential = decode_jwt_vc_claims(claims).expect("a credential of the data model");
     assert_eq!(credential.issuer.id().as_str(), issued.did);
     assert!(credential.issuance_date.is_some(), "the data model demands an issuance date");
-    assert!(credential.types.iter().any(|kind| kind == "VerifiedEmployee"));
+    let types = serde_json::to_value(&credential.types).expect("JSON");
+    assert_eq!(types, serde_json::json!(["VerifiableCredential", "StudentCard"]));
     let subject = serde_json::to_value(&credential.credential_subjects).expect("JSON");
     let subject = if subject.is_array() { subject[0].clone() } else { subject };
     assert_eq!(subject["givenName"], "Zsófia \"Zoë\"");

@@ -95,9 +95,6 @@ impl Unverified {
             source => ProofError::NotAToken(source),
         })?;
         let header = token.header().clone();
-        if !ALGORITHMS.contains(&header.alg.as_str()) {
-            return Err(ProofError::AlgNotAllowed);
-        }
         let kid = header.kid.clone().ok_or(ProofError::KidMissing)?;
         DidUrl::parse(&kid).map_err(ProofError::KidMalformed)?;
         let claims = Claims::read(token.payload())?;
@@ -131,28 +128,50 @@ impl Unverified {
         self.claims.attestations.hint.as_deref()
     }
 
+    /// Kinds of attestations besides hint and self-issued claims, unverified.
+    #[must_use]
+    pub fn other_attestations(&self) -> &[String] {
+        &self.claims.attestations.others
+    }
+
+    /// Checks the rules that need no key, so that nothing is fetched for a response that is refused anyway.
+    /// [`verify`](Self::verify) checks them again with the rest.
+    ///
+    /// # Errors
+    /// The [`ProofError`] of the first rule that is broken.
+    pub fn check(&self, expected: &Expected<'_>) -> Result<(), ProofError> {
+        self.check_algorithm()?;
+        let claims = &self.claims;
+        require(claims.iss.as_deref(), "iss", |iss| iss == SELF_ISSUED, ProofError::WrongIssuer)?;
+        require(claims.aud.as_deref(), "aud", |aud| aud == expected.audience, ProofError::WrongAudience)?;
+        check_times(claims.iat, claims.exp, claims.nbf, expected)?;
+        let right_jti = |jti: &str| !jti.is_empty() && jti.chars().count() <= JTI_LIMIT;
+        require(claims.jti.as_deref(), "jti", right_jti, ProofError::BadJti)?;
+        require(claims.did.as_deref(), "did", |did| did == self.holder().0, ProofError::DidMismatch)?;
+        Ok(())
+    }
+
+    /// Not part of [`parse`](Self::parse), so that such a response still says which request it was meant for.
+    fn check_algorithm(&self) -> Result<(), ProofError> {
+        if ALGORITHMS.contains(&self.header.alg.as_str()) { Ok(()) } else { Err(ProofError::AlgNotAllowed) }
+    }
+
     /// Checks every rule under the key to which the DID was resolved.
     ///
     /// # Errors
     /// The [`ProofError`] of the first rule that is broken. The signature comes last: it costs most, and the other checks
     /// reveal nothing that the sender does not know.
     pub fn verify(self, key: &PublicKey, expected: &Expected<'_>) -> Result<Proof, ProofError> {
+        self.check_algorithm()?;
         let algorithm = key.kind().jose_name();
         if self.header.alg != algorithm {
             return Err(ProofError::AlgKeyMismatch);
         }
-        let Self { kid, signing_input, signature, claims, .. } = self;
-        require(claims.iss, "iss", |iss| iss == SELF_ISSUED, ProofError::WrongIssuer)?;
-        require(claims.aud, "aud", |aud| aud == expected.audience, ProofError::WrongAudience)?;
+        self.check(expected)?;
+        let Self { signing_input, signature, claims, .. } = self;
         let (issued_at, expires_at) = check_times(claims.iat, claims.exp, claims.nbf, expected)?;
-        let jti = require(
-            claims.jti,
-            "jti",
-            |jti| !jti.is_empty() && jti.chars().count() <= JTI_LIMIT,
-            ProofError::BadJti,
-        )?;
-        let kid_did = kid.split_once('#').map_or(kid.as_str(), |(did, _)| did);
-        let did = require(claims.did, "did", |did| did == kid_did, ProofError::DidMismatch)?;
+        let did = claims.did.ok_or(ProofError::MissingClaim { claim: "did" })?;
+        let jti = claims.jti.ok_or(ProofError::MissingClaim { claim: "jti" })?;
         let contract = claims.contract.ok_or(ProofError::MissingClaim { claim: "contract" })?;
 
         let sub_jwk = claims.sub_jwk.ok_or(ProofError::MissingClaim { claim: "sub_jwk" })?;
@@ -165,7 +184,7 @@ impl Unverified {
         let names_key = |sub: &str| {
             sub == key_thumbprint || sub_jwk.thumbprint_vault_spelling().is_some_and(|other| sub == other)
         };
-        require(claims.sub, "sub", names_key, ProofError::SubMismatch)?;
+        require(claims.sub.as_deref(), "sub", names_key, ProofError::SubMismatch)?;
 
         if claims.attestations.id_tokens > ID_TOKENS_LIMIT
             || claims.attestations.presentations > PRESENTATIONS_LIMIT
@@ -193,13 +212,12 @@ impl Unverified {
 }
 
 fn require(
-    value: Option<String>,
+    value: Option<&str>,
     claim: &'static str,
     rule: impl FnOnce(&str) -> bool,
     broken: ProofError,
-) -> Result<String, ProofError> {
-    let value = value.ok_or(ProofError::MissingClaim { claim })?;
-    if rule(&value) { Ok(value) } else { Err(broken) }
+) -> Result<(), ProofError> {
+    if rule(value.ok_or(ProofError::MissingClaim { claim })?) { Ok(()) } else { Err(broken) }
 }
 
 /// `exp` + skew > now, `nbf` − skew ≤ now, `iat` − skew ≤ now. Gives `iat` and `exp`.

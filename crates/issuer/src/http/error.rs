@@ -4,7 +4,6 @@
 //! ID, error codes). Clients read `innererror` without looking whether it is there, so it always is. What is internal
 //! goes to the log once and never into a body.
 
-use std::error::Error as _;
 use std::fmt;
 
 use actix_web::body::BoxBody;
@@ -18,6 +17,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::auth::AuthError;
+use crate::usecase::Failed;
 use crate::usecase::complete::CompleteError;
 use crate::usecase::create::CreateError;
 use crate::usecase::issue::IssueError;
@@ -32,6 +32,7 @@ pub struct ApiError {
     target: Option<String>,
     transaction: Option<TransactionId>,
     challenge: Option<&'static str>,
+    cause: Option<String>,
 }
 
 /// The body of every error.
@@ -72,7 +73,7 @@ pub struct InnerError {
 impl ApiError {
     /// An error with its specific code and message.
     pub fn new(status: u16, code: InnerCode, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), target: None, transaction: None, challenge: None }
+        Self { status, code, message: message.into(), target: None, transaction: None, challenge: None, cause: None }
     }
 
     /// 400 about a field.
@@ -96,15 +97,21 @@ impl ApiError {
 
     /// 500, with the cause in the log only.
     pub fn internal(error: &dyn std::error::Error) -> Self {
-        let mut causes = error.to_string();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            causes.push_str(": ");
-            causes.push_str(&cause.to_string());
-            source = cause.source();
-        }
-        tracing::error!(error = causes, "a request failed");
         Self::new(500, InnerCode::Internal, "The server could not do it; the cause is in its log.")
+            .caused_by(Some(error))
+    }
+
+    /// Remembers what the log has to say of it.
+    #[must_use]
+    fn caused_by(mut self, error: Option<&dyn std::error::Error>) -> Self {
+        let mut next = error;
+        let mut causes = Vec::new();
+        while let Some(cause) = next {
+            causes.push(cause.to_string());
+            next = cause.source();
+        }
+        self.cause = (!causes.is_empty()).then(|| causes.join(": "));
+        self
     }
 
     /// 503: try again.
@@ -131,6 +138,11 @@ impl ResponseError for ApiError {
     }
 
     fn error_response(&self) -> HttpResponse<BoxBody> {
+        // Here and only here: the transaction is known, and every error passes once.
+        if let Some(cause) = &self.cause {
+            let transaction = self.transaction.map(|id| id.to_string());
+            tracing::error!(transaction_id = transaction, status = self.status, cause, "a request failed");
+        }
         let (code, message) = outer(self.status);
         let id = Uuid::new_v4().simple().to_string();
         let vector: String = Uuid::new_v4().simple().to_string().chars().take(16).collect();
@@ -174,6 +186,15 @@ fn since_epoch() -> std::time::Duration {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default()
 }
 
+impl<E> From<Failed<E>> for ApiError
+where
+    Self: From<E>,
+{
+    fn from(failed: Failed<E>) -> Self {
+        Self::from(failed.error).of(failed.transaction)
+    }
+}
+
 impl From<AuthError> for ApiError {
     fn from(error: AuthError) -> Self {
         let mut api = Self::new(error.status(), error.inner_code(), error.to_string()).about(AuthError::TARGET);
@@ -215,8 +236,8 @@ impl From<RetrieveError> for ApiError {
                     .about("request_uri")
             }
             RetrieveError::Busy(source) => {
-                log_busy(source.as_ref());
-                Self::busy("The request cannot be signed at present, try again.")
+                let error = Self::busy("The request cannot be signed at present, try again.");
+                error.caused_by(source.as_ref().map(|source| source as _))
             }
             RetrieveError::Store(source) => Self::internal(&source),
             RetrieveError::Seal(source) => Self::internal(&source),
@@ -232,22 +253,16 @@ impl From<IssueError> for ApiError {
         let text = error.to_string();
         match error {
             IssueError::Malformed(message) => Self::new(400, InnerCode::BadOrMissingField, message),
-            IssueError::Refused { message, reason, transaction } => {
-                let (status, code) = match reason {
-                    "pin_tries_used_up" => (403, InnerCode::Gone),
-                    _ => (400, InnerCode::TokenError),
-                };
-                Self::new(status, code, message).about(reason).of(transaction)
-            }
-            IssueError::WrongPin { transaction } => Self::new(403, InnerCode::InvalidPin, text).of(transaction),
-            IssueError::OtherHolder { transaction } => Self::new(403, InnerCode::Conflict, text).of(transaction),
-            IssueError::Gone(transaction) => {
+            IssueError::Refused { message, reason } => Self::new(400, InnerCode::TokenError, message).about(reason),
+            IssueError::WrongPin => Self::new(403, InnerCode::InvalidPin, text),
+            IssueError::PinUsedUp => Self::new(403, InnerCode::Gone, text),
+            IssueError::OtherHolder => Self::new(403, InnerCode::Conflict, text),
+            IssueError::Gone => {
                 Self::new(404, InnerCode::NotFound, "The request does not exist, has expired or was completed.")
-                    .of(transaction)
             }
-            IssueError::Busy { source, transaction } => {
-                log_busy(source.as_ref());
-                Self::busy("The credential cannot be signed at present, try again.").of(transaction)
+            IssueError::Busy(source) => {
+                let error = Self::busy("The credential cannot be signed at present, try again.");
+                error.caused_by(source.as_ref().map(|source| source as _))
             }
             IssueError::Store(source) => Self::internal(&source),
             IssueError::Seal(source) => Self::internal(&source),
@@ -269,12 +284,5 @@ impl From<CompleteError> for ApiError {
             CompleteError::Store(source) => Self::internal(&source),
             CompleteError::Seal(source) => Self::internal(&source),
         }
-    }
-}
-
-fn log_busy(source: Option<&crate::signing::SigningError>) {
-    if let Some(error) = source {
-        let cause = error.source().map(ToString::to_string).unwrap_or_default();
-        tracing::warn!(%error, cause, "a signature could not be made");
     }
 }

@@ -288,12 +288,11 @@ fn callback(service: &Service, fields: &Fields<'_>) -> Result<Option<CallbackTar
     let url = Url::parse(&text).map_err(|_source| {
         ApiError::field("callback.url", "The request contains `callback.url`, but it is not a URL.")
     })?;
-    // The one message that Microsoft's service gives is kept as the beginning; the rest says why.
     service
         .issuer
         .egress
         .check(&url)
-        .map_err(|refusal| ApiError::field("callback.url", format!("URL must be public: {refusal}")))?;
+        .map_err(|refusal| ApiError::field("callback.url", refusal.to_string()))?;
     let state = callback.required_text("state")?;
     let headers = callback.text_map("headers")?;
     for (name, value) in &headers {

@@ -71,7 +71,7 @@ fn document(request: &HttpRequest, rendered: &Rendered) -> HttpResponse {
         .headers()
         .get(IF_NONE_MATCH)
         .and_then(|value| value.to_str().ok())
-        .is_some_and(|tags| tags.split(',').any(|tag| matches!(tag.trim(), "*") || tag.trim() == rendered.etag));
+        .is_some_and(|tags| tags.split(',').any(|tag| names(tag.trim(), &rendered.etag)));
     let mut response = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     response
         .insert_header((ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
@@ -82,4 +82,9 @@ fn document(request: &HttpRequest, rendered: &Rendered) -> HttpResponse {
         return response.finish();
     }
     response.insert_header((CONTENT_TYPE, "application/json")).body(rendered.bytes.clone())
+}
+
+/// Weak comparison (RFC 9110, section 13.1.2): a proxy that compresses makes a strong tag weak.
+fn names(tag: &str, etag: &str) -> bool {
+    tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag
 }

@@ -9,7 +9,7 @@ use domain::audit::{Event, EventKind};
 use store::{Report, StoreError, Write, Written};
 
 use super::news::{self, News};
-use super::subject_of;
+use super::{Failed, subject_of};
 use crate::Issuer;
 use crate::sealed::SealError;
 
@@ -36,10 +36,22 @@ impl Issuer {
         self: &Arc<Self>,
         state: &str,
         report: Outcome,
+    ) -> Result<TransactionId, Failed<CompleteError>> {
+        let mut transaction = None;
+        let done = self.take_report(state, report, &mut transaction).await;
+        done.map_err(|error| Failed { error, transaction })
+    }
+
+    async fn take_report(
+        &self,
+        state: &str,
+        report: Outcome,
+        transaction: &mut Option<TransactionId>,
     ) -> Result<TransactionId, CompleteError> {
         let id = self.local.request_of(state).ok_or(CompleteError::UnknownState)?;
         let request =
             self.store.request(self.settings.tenant, id).await?.ok_or(CompleteError::UnknownState)?;
+        *transaction = Some(request.transaction);
         if report == Outcome::Successful && request.issued_at.is_none() {
             return Err(CompleteError::NotIssued);
         }

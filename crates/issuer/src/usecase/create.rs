@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use domain::audit::{Event, EventKind, Subject};
-use domain::contract::{ClaimSource, Contract, ContractStatus};
+use domain::contract::{ClaimSource, Contract, ContractStatus, MAX_VALIDITY_SECS};
 use domain::{
     AuthorityId, ClientId, ContractId, CustomerId, RequestId, TenantId, Timestamp, TransactionId,
 };
@@ -111,7 +111,10 @@ impl Issuer {
     ) -> Result<Created, CreateError> {
         let contract = ManifestAddress::parse(&wanted.manifest).map(|address| address.contract);
         let result = self.accept(asker, transaction, wanted).await;
-        if let Err(error) = &result {
+        // A stranger's tenant must not grow our ledger.
+        if let Err(error) = &result
+            && asker.tenant == self.settings.tenant
+        {
             self.refused(asker, transaction, contract, error.reason());
         }
         result
@@ -253,6 +256,11 @@ fn check_against_contract(contract: &Contract, wanted: &Wanted, now: Timestamp) 
         }
         if expiration <= now {
             return Err(field("expirationDate", "The request contains `expirationDate`, but it is in the past."));
+        }
+        // The key that signs has to stay published until then.
+        if expiration > now.plus_seconds(MAX_VALIDITY_SECS) {
+            let message = "The request contains `expirationDate`, but it is more than ten years ahead.";
+            return Err(field("expirationDate", message));
         }
     }
     if !contract.accepts_hint() {

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use credential::entra::credential::{self as vc, CredentialInput, StatusEntry};
 use credential::hint;
 use credential::jws::Unsigned;
@@ -19,7 +21,7 @@ use uuid::Uuid;
 
 use super::news::{self, News};
 use super::retrieve::Pauses;
-use super::{WALLET_PATIENCE, subject_of};
+use super::{Failed, WALLET_PATIENCE, subject_of};
 use crate::Issuer;
 use crate::directory::DirectoryError;
 use crate::holder;
@@ -41,7 +43,7 @@ pub struct Issued {
 /// Why a proof was refused, or why there is no credential.
 #[derive(Debug, thiserror::Error)]
 pub enum IssueError {
-    /// The proof is no proof; it names no request, so nothing is in the ledger.
+    /// The body is no proof, or names no request.
     #[error("{0}")]
     Malformed(&'static str),
     /// The proof was refused.
@@ -51,33 +53,22 @@ pub enum IssueError {
         message: String,
         /// For the ledger.
         reason: &'static str,
-        /// The transaction.
-        transaction: TransactionId,
     },
     /// The PIN is wrong; the wallet lets the person try again.
     #[error("The provided pin is invalid.")]
-    WrongPin {
-        /// The transaction.
-        transaction: TransactionId,
-    },
+    WrongPin,
+    /// The PIN was wrong once too often.
+    #[error("The pin was wrong too often; the request has ended.")]
+    PinUsedUp,
     /// Another holder key has this request.
     #[error("The request is bound to another holder.")]
-    OtherHolder {
-        /// The transaction.
-        transaction: TransactionId,
-    },
+    OtherHolder,
     /// No such request, or it ended.
     #[error("the request does not exist, has expired or was completed")]
-    Gone(Option<TransactionId>),
+    Gone,
     /// Try again.
     #[error("the credential cannot be signed at present")]
-    Busy {
-        /// Why.
-        #[source]
-        source: Option<SigningError>,
-        /// The transaction.
-        transaction: TransactionId,
-    },
+    Busy(#[source] Option<SigningError>),
     /// The database failed.
     #[error("the database failed")]
     Store(#[from] StoreError),
@@ -97,51 +88,71 @@ fn intent_name(request: RequestId) -> String {
     format!("credential/{request}/0")
 }
 
+/// How long a holder's DID document may take: most of the wallet's patience belongs to signing.
+const DOCUMENT_PATIENCE: Duration = Duration::from_secs(3);
+
 impl Issuer {
     /// Checks a wallet's answer and gives it the credential: a new one, or the one that the same key got before.
-    pub async fn issue(self: &Arc<Self>, body: &str) -> Result<Issued, IssueError> {
-        let unverified =
-            Unverified::parse(body).map_err(|_source| IssueError::Malformed("The body is not an issuance response."))?;
-        let address = unverified
-            .contract()
+    pub async fn issue(self: &Arc<Self>, body: &str) -> Result<Issued, Failed<IssueError>> {
+        let mut transaction = None;
+        let issued = self.answer(body, &mut transaction).await;
+        issued.map_err(|error| Failed { error, transaction })
+    }
+
+    async fn answer(&self, body: &str, transaction: &mut Option<TransactionId>) -> Result<Issued, IssueError> {
+        let until = Instant::now() + WALLET_PATIENCE;
+        let parsed = Unverified::parse(body);
+        let address = match &parsed {
+            Ok(unverified) => unverified.contract().map(str::to_owned),
+            Err(_) => contract_of_malformed(body),
+        };
+        let address = address
+            .as_deref()
             .and_then(ManifestAddress::parse)
             .filter(|address| address.tenant == self.settings.tenant)
             .ok_or(IssueError::Malformed("The response's contract is not a contract of this service."))?;
-        let hinted = unverified
-            .hint()
-            .and_then(|token| hint::open(|key_id| self.local.hint(key_id), token).ok())
+        let hinted = parsed
+            .as_ref()
+            .ok()
+            .and_then(|unverified| hint::open(|key_id| self.local.hint(key_id), unverified.hint()?).ok())
             .map(|claims| claims.request_id);
         let id = address.request.or(hinted).ok_or(IssueError::Malformed(
             "The response belongs to no request: neither its contract address nor a hint names one.",
         ))?;
-        let request =
-            self.store.request(self.settings.tenant, id).await?.ok_or(IssueError::Gone(None))?;
+        let request = self.store.request(self.settings.tenant, id).await?.ok_or(IssueError::Gone)?;
+        *transaction = Some(request.transaction);
         if request.state == RequestState::Created || request.state.is_final() {
             self.note_refusal(&request, "request_not_open");
-            return Err(IssueError::Gone(Some(request.transaction)));
+            return Err(IssueError::Gone);
         }
         if request.expires_at <= self.clock.now() {
             self.note_refusal(&request, "request_expired");
-            return Err(IssueError::Gone(Some(request.transaction)));
+            return Err(IssueError::Gone);
         }
-        let proof = self.verified(unverified, &request).await?;
+        let unverified =
+            parsed.map_err(|error| self.refuse(&request, error.reason(), error.to_string()))?;
         let contract = self.contract_of(&request).await?;
-        self.check_binding(&request, &contract, address, &proof)?;
-        self.check_pin(&request, &proof).await?;
+        // What needs no key comes first: nothing is fetched for a response that is refused anyway.
+        self.check_binding(&request, &contract, address, &unverified)?;
+        let proof = self.verified(unverified, &request).await?;
         if request.holder.as_ref().is_some_and(|holder| *holder != proof.key_thumbprint) {
             self.note_refusal(&request, "other_holder");
-            return Err(IssueError::OtherHolder { transaction: request.transaction });
+            return Err(IssueError::OtherHolder);
         }
-        self.credential(request, &contract, &proof).await
+        self.check_pin(&request, &proof).await?;
+        self.check_jti(&request, &proof).await?;
+        self.credential(request, &contract, &proof, until).await
     }
 
     async fn verified(&self, unverified: Unverified, request: &StoredRequest) -> Result<Proof, IssueError> {
-        let (did, fragment) = unverified.holder();
-        let key = holder::key(self.documents.as_ref(), did, fragment)
-            .await
-            .map_err(|error| self.refuse(request, error.reason(), error.to_string()))?;
         let audience = self.urls.issue();
         let expected = Expected { audience: &audience, now: self.clock.now(), skew_secs: SKEW_SECS };
+        unverified.check(&expected).map_err(|error| self.refuse(request, error.reason(), error.to_string()))?;
+        let (did, fragment) = unverified.holder();
+        let key = tokio::time::timeout(DOCUMENT_PATIENCE, holder::key(self.documents.as_ref(), did, fragment))
+            .await
+            .unwrap_or_else(|_late| Err(holder::HolderError::Document("no answer in time".to_owned())))
+            .map_err(|error| self.refuse(request, error.reason(), error.to_string()))?;
         unverified.verify(&key, &expected).map_err(|error| self.refuse(request, error.reason(), error.to_string()))
     }
 
@@ -151,23 +162,21 @@ impl Issuer {
         request: &StoredRequest,
         contract: &Contract,
         address: ManifestAddress,
-        proof: &Proof,
+        answer: &Unverified,
     ) -> Result<(), IssueError> {
-        if address.contract != request.contract {
+        if address.contract != request.contract || !answer.contract().is_some_and(|text| self.urls.is_ours(text)) {
             let message = "The response's contract is not that of the request.";
             return Err(self.refuse(request, "foreign_contract", message.to_owned()));
         }
-        if !proof.other_attestations.is_empty() {
-            let message = format!(
-                "The contract does not ask for these attestations: {}.",
-                proof.other_attestations.join(", ")
-            );
+        if !answer.other_attestations().is_empty() {
+            let others = answer.other_attestations().join(", ");
+            let message = format!("The contract does not ask for these attestations: {others}.");
             return Err(self.refuse(request, "unexpected_attestation", message));
         }
         if !contract.accepts_hint() {
             return Ok(());
         }
-        let Some(token) = proof.hint.as_deref() else {
+        let Some(token) = answer.hint() else {
             let message = "The response does not contain the id_token_hint.";
             return Err(self.refuse(request, "hint_missing", message.to_owned()));
         };
@@ -179,6 +188,17 @@ impl Issuer {
             return Err(self.refuse(request, "hint_of_another_request", message.to_owned()));
         }
         Ok(())
+    }
+
+    /// A `jti` that was seen with another request is refused, also where the request's own row does not ask for it.
+    async fn check_jti(&self, request: &StoredRequest, proof: &Proof) -> Result<(), IssueError> {
+        match self.store.request_of_jti(request.tenant, &proof.jti).await? {
+            Some(owner) if owner != request.id => {
+                let message = "The response's jti was used with another request.";
+                Err(self.refuse(request, "jti_reused", message.to_owned()))
+            }
+            _ => Ok(()),
+        }
     }
 
     async fn check_pin(&self, request: &StoredRequest, proof: &Proof) -> Result<(), IssueError> {
@@ -209,28 +229,24 @@ impl Issuer {
                 Event::new(&subject, EventKind::RequestFailed, now).with("reason", "pin_tries_used_up"),
             ),
         };
-        let transaction = request.transaction;
         match self.committer().submit(Write::PinFailed(Box::new(report))).await? {
-            Written::PinCounted { ended: false, .. } => Err(IssueError::WrongPin { transaction }),
+            Written::PinCounted { ended: false, .. } => Err(IssueError::WrongPin),
             Written::PinCounted { ended: true, .. } => {
                 self.callbacks.notify_one();
-                Err(IssueError::Refused {
-                    message: "The pin was wrong too often; the request has ended.".to_owned(),
-                    reason: "pin_tries_used_up",
-                    transaction,
-                })
+                Err(IssueError::PinUsedUp)
             }
-            _ => Err(IssueError::Gone(Some(transaction))),
+            // It moved on meanwhile: issued to this holder, whose wrong PIN is still wrong.
+            _ => Err(IssueError::WrongPin),
         }
     }
 
     async fn credential(
-        self: &Arc<Self>,
+        &self,
         mut request: StoredRequest,
         contract: &Contract,
         proof: &Proof,
+        until: Instant,
     ) -> Result<Issued, IssueError> {
-        let until = Instant::now() + WALLET_PATIENCE;
         let mut pauses = Pauses::new();
         let mut intent: Option<StoredIntent> = None;
         let transaction = request.transaction;
@@ -238,45 +254,47 @@ impl Issuer {
             if let Some(sealed) = &request.credential {
                 if request.holder.as_deref() != Some(proof.key_thumbprint.as_str()) {
                     self.note_refusal(&request, "other_holder");
-                    return Err(IssueError::OtherHolder { transaction });
+                    return Err(IssueError::OtherHolder);
                 }
                 let row = request.id.to_string();
                 let credential = sealed::open(&self.keyring, request.tenant, Kind::Credential, &row, sealed)?;
                 return Ok(Issued { credential, transaction });
             }
             if request.state != RequestState::Retrieved {
-                return Err(IssueError::Gone(Some(transaction)));
+                return Err(IssueError::Gone);
             }
             match self.sign_credential(&request, contract, proof, intent.as_ref(), until).await {
                 Ok(credential) => return Ok(Issued { credential, transaction }),
-                Err(IssueError::Busy { source: Some(SigningError::Lost), .. }) => {}
+                Err(IssueError::Busy(Some(SigningError::Lost))) => {}
                 Err(error) => return Err(error),
             }
             if Instant::now() >= until {
-                return Err(IssueError::Busy { source: None, transaction });
+                return Err(IssueError::Busy(None));
             }
             // Somebody else has the intent, or the request moved on: look again.
             intent = self.store.intent(request.tenant, &intent_name(request.id)).await?;
             let again = self.store.request(request.tenant, request.id).await?;
-            request = again.ok_or(IssueError::Gone(Some(transaction)))?;
+            request = again.ok_or(IssueError::Gone)?;
             if intent.is_none() {
-                self.explain_loss(&request, proof)?;
+                self.explain_loss(&request, proof).await?;
             }
             pauses.wait().await;
         }
     }
 
-    /// There is no intent, yet none could be opened: another holder was faster, or the proof's `jti` was used before.
-    fn explain_loss(&self, request: &StoredRequest, proof: &Proof) -> Result<(), IssueError> {
+    /// There is no intent, yet none could be opened: another holder was faster, the proof's `jti` is another request's,
+    /// or the request has ended.
+    async fn explain_loss(&self, request: &StoredRequest, proof: &Proof) -> Result<(), IssueError> {
         if request.holder.as_ref().is_some_and(|holder| *holder != proof.key_thumbprint) {
             self.note_refusal(request, "other_holder");
-            return Err(IssueError::OtherHolder { transaction: request.transaction });
+            return Err(IssueError::OtherHolder);
         }
+        self.check_jti(request, proof).await?;
         if request.state == RequestState::Retrieved && request.expires_at > self.clock.now() {
-            let message = "The response's jti was used with another request.";
-            return Err(self.refuse(request, "jti_reused", message.to_owned()));
+            // Nothing is known to be wrong: look again.
+            return Ok(());
         }
-        Err(IssueError::Gone(Some(request.transaction)))
+        Err(IssueError::Gone)
     }
 
     async fn sign_credential(
@@ -287,10 +305,9 @@ impl Issuer {
         left_open: Option<&StoredIntent>,
         until: Instant,
     ) -> Result<String, IssueError> {
-        let transaction = request.transaction;
-        let busy = |source| IssueError::Busy { source, transaction };
+        let busy = IssueError::Busy;
         let directory = self.directory.snapshot();
-        let authority = directory.authority(request.authority).ok_or(IssueError::Gone(Some(transaction)))?;
+        let authority = directory.authority(request.authority).ok_or(IssueError::Gone)?;
         let key = authority.active.as_ref().ok_or_else(|| busy(None))?;
         let subject = subject_of(request);
         let mut replaced = None;
@@ -363,7 +380,7 @@ impl Issuer {
         key: &ActiveKey,
         (list, index): (Uuid, i64),
     ) -> Result<(Unsigned, CredentialRecord), IssueError> {
-        let sealed = request.payload.as_deref().ok_or(IssueError::Gone(Some(request.transaction)))?;
+        let sealed = request.payload.as_deref().ok_or(IssueError::Gone)?;
         let row = request.id.to_string();
         let payload: Payload = sealed::open(&self.keyring, request.tenant, Kind::Payload, &row, sealed)?;
         let claims = self.claims(request, contract, &payload, proof)?;
@@ -467,14 +484,28 @@ impl Issuer {
 
     fn refuse(&self, request: &StoredRequest, reason: &'static str, message: String) -> IssueError {
         self.note_refusal(request, reason);
-        IssueError::Refused { message, reason, transaction: request.transaction }
+        IssueError::Refused { message, reason }
     }
 
+    /// Puts a refusal into the ledger, a limited number of times per request: the call is anonymous.
     fn note_refusal(&self, request: &StoredRequest, reason: &'static str) {
-        let event = Event::new(&subject_of(request), EventKind::ProofRefused, self.clock.now())
-            .with("reason", reason);
-        self.committer().note(Write::Note(Box::new(event)));
+        if self.notes.admit(request.id) {
+            let event = Event::new(&subject_of(request), EventKind::ProofRefused, self.clock.now())
+                .with("reason", reason);
+            self.committer().note(Write::Note(Box::new(event)));
+        }
     }
+}
+
+/// The contract address in something that is no proof: only for naming the request in the ledger.
+fn contract_of_malformed(body: &str) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Named {
+        contract: String,
+    }
+    let payload = body.get(..16_384).unwrap_or(body).split('.').nth(1)?;
+    let bytes = URL_SAFE_NO_PAD.decode(payload).ok()?;
+    serde_json::from_slice::<Named>(&bytes).ok().map(|named| named.contract)
 }
 
 /// The next midnight (UTC): `reserved_until` rises in whole days, so that the key's row is rarely written.

@@ -16,11 +16,21 @@ pub use document::DocumentError;
 
 use std::time::Duration;
 
+use domain::TransactionId;
 use domain::audit::Subject;
 use store::StoredRequest;
 
 /// How long a wallet's call may take: wallets give up after 10 s.
 pub const WALLET_PATIENCE: Duration = Duration::from_secs(9);
+
+/// An error with the transaction that it belongs to, where one is known.
+#[derive(Debug)]
+pub struct Failed<E> {
+    /// What happened.
+    pub error: E,
+    /// In which transaction.
+    pub transaction: Option<TransactionId>,
+}
 
 /// Who and what a request's events are about.
 #[must_use]

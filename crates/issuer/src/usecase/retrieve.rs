@@ -13,7 +13,7 @@ use domain::{RequestId, TransactionId};
 use store::{Effect, RequestChange, StoreError, StoredIntent, StoredRequest};
 
 use super::news::{self, News};
-use super::{WALLET_PATIENCE, subject_of};
+use super::{Failed, WALLET_PATIENCE, subject_of};
 use crate::Issuer;
 use crate::directory::DirectoryError;
 use crate::sealed::{self, HINT_KEY, IntentInput, Kind, Payload, SealError};
@@ -75,12 +75,23 @@ impl Pauses {
 
 impl Issuer {
     /// The signed request object of a request that is still open.
-    pub async fn retrieve(self: &Arc<Self>, id: RequestId) -> Result<Retrieved, RetrieveError> {
+    pub async fn retrieve(self: &Arc<Self>, id: RequestId) -> Result<Retrieved, Failed<RetrieveError>> {
+        let mut transaction = None;
+        let retrieved = self.object_of(id, &mut transaction).await;
+        retrieved.map_err(|error| Failed { error, transaction })
+    }
+
+    async fn object_of(
+        &self,
+        id: RequestId,
+        transaction: &mut Option<TransactionId>,
+    ) -> Result<Retrieved, RetrieveError> {
         let until = Instant::now() + WALLET_PATIENCE;
         let mut pauses = Pauses::new();
         let mut intent: Option<StoredIntent> = None;
         loop {
             let request = self.store.request(self.settings.tenant, id).await?.ok_or(RetrieveError::Gone)?;
+            *transaction = Some(request.transaction);
             let over = request.state.is_final() || request.expires_at <= self.clock.now();
             if over {
                 return Err(RetrieveError::Gone);

@@ -71,7 +71,10 @@ async fn bad_tokens_are_401_with_the_documented_body() {
             "Bearer error=\"invalid_token\"",
         ),
         (
-            Some(format!("Bearer {}", altered(&token, json!({}), json!({"iss": "https://evil.example"}), None))),
+            Some(format!(
+                "Bearer {}",
+                altered(&token, json!({}), json!({"iss": "https://evil.example"}), None)
+            )),
             "Bearer error=\"invalid_token\"",
         ),
     ];
@@ -129,12 +132,12 @@ async fn serve(roles: &[(&str, &str)]) -> Served {
         path("keyring"),
     );
     for (id, role) in roles {
-        config += &format!(
-            "[[tokens.builtin.clients]]\nid = \"{id}\"\nsecret_hash = \"{hash}\"\nroles = {role}\n"
-        );
+        config +=
+            &format!("[[tokens.builtin.clients]]\nid = \"{id}\"\nsecret_hash = \"{hash}\"\nroles = {role}\n");
     }
     std::fs::write(path("credenza.toml"), config).unwrap();
-    let contract = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/contracts/event-guest.json");
+    let contract =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/contracts/event-guest.json");
     let applied = Command::new(binaries::target_bin("credenza"))
         .args(["contract", "apply", "--config", &path("credenza.toml")])
         .arg(contract)
@@ -171,11 +174,16 @@ async fn roles_decide_and_the_production_service_works_without_the_demo() {
         "callback": {"url": "https://app.example/cb", "state": "s"},
     });
     for (id, status) in [("all", 201), ("issue", 201), ("present", 403), ("none", 403)] {
-        let form =
-            [("grant_type", "client_credentials"), ("client_id", id), ("client_secret", "a secret of a test only")];
+        let form = [
+            ("grant_type", "client_credentials"),
+            ("client_id", id),
+            ("client_secret", "a secret of a test only"),
+        ];
         let url = format!("{}/{TENANT}/oauth2/v2.0/token", served.base);
-        let token = send(client.post(url).form(&form)).await.json()["access_token"].as_str().unwrap().to_owned();
-        let answer = send(client.post(format!("{}{CREATE}", served.base)).bearer_auth(token).json(&body)).await;
+        let token =
+            send(client.post(url).form(&form)).await.json()["access_token"].as_str().unwrap().to_owned();
+        let answer =
+            send(client.post(format!("{}{CREATE}", served.base)).bearer_auth(token).json(&body)).await;
         assert_eq!(answer.status, status, "{id}: {}", answer.text());
         if status == 403 {
             assert_error(&answer, 403, "missingRole", Some("authorization"));
@@ -185,12 +193,16 @@ async fn roles_decide_and_the_production_service_works_without_the_demo() {
         }
     }
     // In production a loopback callback is not public, and there is no demo page.
-    let form =
-        [("grant_type", "client_credentials"), ("client_id", "all"), ("client_secret", "a secret of a test only")];
+    let form = [
+        ("grant_type", "client_credentials"),
+        ("client_id", "all"),
+        ("client_secret", "a secret of a test only"),
+    ];
     let url = format!("{}/{TENANT}/oauth2/v2.0/token", served.base);
     let token = send(client.post(url).form(&form)).await.json()["access_token"].as_str().unwrap().to_owned();
     let mut private = body.clone();
-    for url in ["http://127.0.0.1:9/cb", "https://127.0.0.1:9/cb", "https://localhost/cb", "https://[::1]/cb"] {
+    for url in ["http://127.0.0.1:9/cb", "https://127.0.0.1:9/cb", "https://localhost/cb", "https://[::1]/cb"]
+    {
         private["callback"]["url"] = json!(url);
         let call = client.post(format!("{}{CREATE}", served.base)).bearer_auth(&token).json(&private);
         assert_error(&send(call).await, 400, "badOrMissingField", Some("callback.url"));

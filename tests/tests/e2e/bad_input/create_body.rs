@@ -91,21 +91,35 @@ async fn wrong_types_are_named() {
         ("claims", vec![json!("given_name=x"), json!([]), json!(1)]),
         ("claims.given_name", vec![json!(1), json!(true), json!([]), json!({"a": 1})]),
         ("pin", vec![json!("1234"), json!(1234), json!([])]),
-        ("pin.value", vec![json!(1234), json!("123"), json!("12345"), json!("12a4"), json!("١٢٣٤"), json!([])]),
+        (
+            "pin.value",
+            vec![json!(1234), json!("123"), json!("12345"), json!("12a4"), json!("١٢٣٤"), json!([])],
+        ),
         ("pin.length", vec![json!("4"), json!(3), json!(17), json!(-1), json!(4.5), json!(1e30)]),
         ("pin.type", vec![json!("letters"), json!(1)]),
         ("pin.salt", vec![json!(1)]),
-        ("expirationDate", vec![
-            json!(1_900_000_000), json!("tomorrow"), json!("2999-13-01T00:00:00Z"), json!("2999-01-01"),
-            json!("2020-01-01T00:00:00Z"),
-        ]),
+        (
+            "expirationDate",
+            vec![
+                json!(1_900_000_000),
+                json!("tomorrow"),
+                json!("2999-13-01T00:00:00Z"),
+                json!("2999-01-01"),
+                json!("2020-01-01T00:00:00Z"),
+            ],
+        ),
         ("customer", vec![json!(1), json!("x".repeat(257)), json!("a\u{0}b")]),
     ] {
         for value in values {
             let body = with(whole.clone(), path, value);
             let message = refused(&service, &body, 400, "badOrMissingField", Some(path)).await;
-            assert!(message.contains(path) || path.starts_with("callback.headers") || path == "customer"
-                || path == "authority", "{path}: {message}");
+            assert!(
+                message.contains(path)
+                    || path.starts_with("callback.headers")
+                    || path == "customer"
+                    || path == "authority",
+                "{path}: {message}"
+            );
         }
     }
     let message = refused(
@@ -213,9 +227,7 @@ async fn callbacks_to_addresses_that_are_not_public() {
 #[tokio::test]
 async fn callback_headers_that_are_not_allowed() {
     let service = Service::shared();
-    let callback = |name: &str, value: &str| {
-        json!({"url": "http://127.0.0.1:9/cb", "state": "s", "headers": {(name): value}})
-    };
+    let callback = |name: &str, value: &str| json!({"url": "http://127.0.0.1:9/cb", "state": "s", "headers": {(name): value}});
     for (name, value) in [
         ("x-custom", "v"),
         ("Host", "evil.example"),
@@ -273,7 +285,8 @@ async fn what_is_no_json_object() {
     }
     let not_utf8 = send(call().body(vec![b'{', b'"', 0xff, 0xfe, b'"', b':', b'1', b'}'])).await;
     assert_code(&not_utf8, 400, "badOrMissingField");
-    for kind in ["text/plain", "application/x-www-form-urlencoded", "application/xml", "multipart/form-data"] {
+    for kind in ["text/plain", "application/x-www-form-urlencoded", "application/xml", "multipart/form-data"]
+    {
         let call = service.client.post(service.http().to_owned() + CREATE).bearer_auth(&service.token);
         let answer = send(call.header("content-type", kind).body(good.clone())).await;
         assert_error(&answer, 415, "badOrMissingField", Some("Content-Type"));

@@ -97,7 +97,10 @@ async fn many_claims_and_odd_names() {
     }
     let flow = Flow::start(&service, &body).await;
     let claims = flow.receive(&holder()).await.credential.claims;
-    assert_eq!(Value::Object(claims), json!({"givenName": "Megan", "familyName": "Bowen", "employeeId": "E-1"}));
+    assert_eq!(
+        Value::Object(claims),
+        json!({"givenName": "Megan", "familyName": "Bowen", "employeeId": "E-1"})
+    );
 }
 
 #[tokio::test]
@@ -134,5 +137,8 @@ async fn the_terminal_and_the_log_stay_clean() {
     let call = service.client.get(manifest).header("accept-language", "\u{1b}".replace('\u{1b}', "x-\"'<>"));
     assert_eq!(crate::issuance::fixture::send(call).await.status, 200);
     let log = credenza.log();
-    assert!(!log.contains("\u{1b}[2J") && !log.contains('\u{7}') && !log.contains("\nfake log line"), "{log:?}");
+    assert!(
+        !log.contains("\u{1b}[2J") && !log.contains('\u{7}') && !log.contains("\nfake log line"),
+        "{log:?}"
+    );
 }

@@ -99,7 +99,10 @@ async fn every_reason_of_a_failure() {
         .map(|call| call.json()["error"]["message"].as_str().unwrap().to_owned())
         .collect();
     let unknown = told.split_off(5);
-    assert_eq!((told, unknown), (reasons.map(str::to_owned).to_vec(), vec!["unspecified_error".to_owned(); 3]));
+    assert_eq!(
+        (told, unknown),
+        (reasons.map(str::to_owned).to_vec(), vec!["unspecified_error".to_owned(); 3])
+    );
     assert!(received[1..].iter().all(|call| call.json()["error"]["code"] == "IssuanceFlowFailed"));
 }
 
@@ -183,7 +186,8 @@ async fn bodies_that_are_no_reports() {
         let answer = send(service.client.post(service.address(COMPLETE)).body(body.clone())).await;
         assert_code(&answer, 400, "badOrMissingField");
     }
-    let huge = format!("{{\"code\":\"issuance_failed\",\"state\":\"{state}\",\"x\":\"{}\"}}", "x".repeat(1 << 21));
+    let huge =
+        format!("{{\"code\":\"issuance_failed\",\"state\":\"{state}\",\"x\":\"{}\"}}", "x".repeat(1 << 21));
     let answer = send(service.client.post(service.address(COMPLETE)).body(huge)).await;
     assert_code(&answer, 413, "badOrMissingField");
     assert!(!service.trail(&flow.created.id).await.has("wallet_reported"));
@@ -196,7 +200,9 @@ async fn the_address_in_every_spelling_and_with_any_content_type() {
     flow.receive(&holder()).await;
     let state = &flow.opened.request.state;
     let body = json!({"code": "issuance_failed", "state": state, "details": "user_canceled"}).to_string();
-    for path in ["/v1.0/verifiablecredentials/completeIssuance", "/beta/VerifiableCredentials/completeissuance/"] {
+    for path in
+        ["/v1.0/verifiablecredentials/completeIssuance", "/beta/VerifiableCredentials/completeissuance/"]
+    {
         for kind in ["application/json", "text/plain"] {
             let call = service.client.post(service.address(path)).header("content-type", kind);
             assert_eq!(send(call.body(body.clone())).await.status, 202, "{path} {kind}");

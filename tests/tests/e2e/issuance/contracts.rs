@@ -29,9 +29,7 @@ async fn the_contract_with_a_hint_has_the_documented_shape() {
     document.verify(&jws).expect("signed by the authority");
     let found = jws.payload;
     let issued = found["iat"].as_i64().unwrap();
-    let claim = |name: &str, required: bool, indexed: bool| {
-        json!({"claim": format!("$.{name}"), "required": required, "indexed": indexed})
-    };
+    let claim = |name: &str, required: bool, indexed: bool| json!({"claim": format!("$.{name}"), "required": required, "indexed": indexed});
     let label = |label: &str| json!({"type": "String", "label": label});
     let mut employee_id = label("Employee number");
     employee_id["description"] = json!("The number in our staff directory.");
@@ -122,8 +120,7 @@ async fn every_fetch_gives_the_same_bytes_and_signs_nothing() {
     }
     let count = "SELECT count(*) FROM intent WHERE purpose = 'contract'";
     assert_eq!(service.count(count), 5, "one for each language of each contract");
-    let trail =
-        service.trail_when(&flow.created.id, |trail| trail.of("contract_fetched").len() == 6).await;
+    let trail = service.trail_when(&flow.created.id, |trail| trail.of("contract_fetched").len() == 6).await;
     assert_eq!(trail.of("contract_fetched")[0], &json!({"contract_version": 1, "locale": "en-US"}));
     assert_eq!(trail.intents("contract"), 0);
 }

@@ -118,7 +118,9 @@ async fn wallets_addresses_in_every_spelling_too() {
     let created = service.created(&service.employee()).await;
     let object = created.link.strip_prefix("openid-vc://?request_uri=").unwrap();
     let first = service.get(object).await;
-    for (from, to) in [("/v1.0/", "/beta/"), ("issuanceRequests", "issuancerequests"), ("/tenants", "//Tenants")] {
+    for (from, to) in
+        [("/v1.0/", "/beta/"), ("issuanceRequests", "issuancerequests"), ("/tenants", "//Tenants")]
+    {
         let again = service.get(&object.replace(from, to)).await;
         assert_eq!((again.status, &again.body), (200, &first.body), "{to}");
     }
@@ -226,7 +228,10 @@ async fn without_a_callback_nothing_is_sent() {
     assert_eq!(flow.complete().await.status, 202);
     let trail = service.trail(&flow.created.id).await;
     assert_eq!(trail.of("request_created")[0]["callback"], json!(false));
-    assert_eq!(service.count(&format!("SELECT count(*) FROM outbox WHERE request = '{}'", flow.created.id)), 0);
+    assert_eq!(
+        service.count(&format!("SELECT count(*) FROM outbox WHERE request = '{}'", flow.created.id)),
+        0
+    );
 }
 
 #[tokio::test]

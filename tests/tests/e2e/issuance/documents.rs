@@ -29,7 +29,8 @@ async fn the_did_document_is_one_that_wallets_read() {
     let context = found["@context"].as_array().unwrap();
     assert_eq!(context[0], "https://www.w3.org/ns/did/v1");
     assert!(context.contains(&json!({"@base": service.did()})), "relative ids need a base: {context:?}");
-    let linked = found["service"].as_array().unwrap().iter().find(|one| one["type"] == "LinkedDomains").unwrap();
+    let linked =
+        found["service"].as_array().unwrap().iter().find(|one| one["type"] == "LinkedDomains").unwrap();
     assert_eq!(linked["serviceEndpoint"], json!({"origins": [format!("{}/", service.public())]}));
     assert!(found.get("keyAgreement").is_none());
     let document = service.session.resolve(service.did()).await.expect("a document that wallets read");

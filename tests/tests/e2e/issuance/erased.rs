@@ -44,9 +44,11 @@ fn left_over(service: &Service, request: &str) -> Vec<&'static str> {
 async fn claims_are_never_in_clear_and_gone_after_the_completion() {
     let sink = Sink::start().await;
     let mut credenza =
-        Credenza::start(Options { env: vec![("CREDENZA_LOG".into(), "debug".into())], ..Options::default() }).await;
+        Credenza::start(Options { env: vec![("CREDENZA_LOG".into(), "debug".into())], ..Options::default() })
+            .await;
     let service = Service::of(&credenza).await;
-    let secrets = ["Zq7claim9unique1", "Zq7photo9unique2", "Zq7state9unique3", "Zq7apikey9unique4", "Zq7index9unique5"];
+    let secrets =
+        ["Zq7claim9unique1", "Zq7photo9unique2", "Zq7state9unique3", "Zq7apikey9unique4", "Zq7index9unique5"];
     let mut body = service.student();
     body["claims"]["given_name"] = json!(secrets[0]);
     body["claims"]["photo"] = json!(secrets[1]);
@@ -57,13 +59,20 @@ async fn claims_are_never_in_clear_and_gone_after_the_completion() {
     let flow = Flow::start(&service, &body).await;
     let holder = holder();
     let received = flow.accepted(&holder, flow.proof_with_pin(&holder, "83520174")).await;
-    assert_eq!(left_over(&service, &flow.created.id), ["payload", "callback", "credential", "object", "pin_hash"]);
+    assert_eq!(
+        left_over(&service, &flow.created.id),
+        ["payload", "callback", "credential", "object", "pin_hash"]
+    );
     let nowhere = |when: &str| {
         for secret in secrets.iter().chain(&["83520174"]) {
             assert_eq!(files_with(&service.data_dir, secret), Vec::<String>::new(), "{when}: {secret}");
         }
         let (_, payload) = received.text.split_once('.').unwrap();
-        assert_eq!(files_with(&service.data_dir, &payload[..200]), Vec::<String>::new(), "{when}: the credential");
+        assert_eq!(
+            files_with(&service.data_dir, &payload[..200]),
+            Vec::<String>::new(),
+            "{when}: the credential"
+        );
     };
     nowhere("before the completion");
     assert_eq!(flow.complete().await.status, 202);
@@ -109,7 +118,8 @@ async fn an_abandoned_callback_is_erased() {
     let flow = Flow::start(&service, &body).await;
     sink.wait_for(1, SOON).await;
     service.trail_when(&flow.created.id, |trail| trail.has("callback_abandoned")).await;
-    let kept = format!("SELECT count(*) FROM outbox WHERE request = '{}' AND payload IS NOT NULL", flow.created.id);
+    let kept =
+        format!("SELECT count(*) FROM outbox WHERE request = '{}' AND payload IS NOT NULL", flow.created.id);
     assert_eq!(service.count(&kept), 0);
 }
 
@@ -117,7 +127,8 @@ async fn an_abandoned_callback_is_erased() {
 async fn private_files_are_private() {
     use std::os::unix::fs::PermissionsExt as _;
     let service = Service::shared();
-    let mode = |name: &str| std::fs::metadata(service.data_dir.join(name)).unwrap().permissions().mode() & 0o777;
+    let mode =
+        |name: &str| std::fs::metadata(service.data_dir.join(name)).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(""), 0o700);
     for name in ["keyring", "client-secret", "ca-key.pem"] {
         assert_eq!(mode(name), 0o600, "{name}");

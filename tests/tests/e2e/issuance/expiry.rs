@@ -56,6 +56,9 @@ async fn nothing_is_issued_after_the_end_and_everything_is_erased() {
     let received = sink.wait_for(2, SOON).await;
     assert_eq!(received[1].json()["requestStatus"], "issuance_successful");
     let trail = service.trail(&issued.created.id).await;
-    assert_eq!((trail.state.as_str(), trail.of("request_expired")[0]), ("completed", &json!({"issued": true})));
+    assert_eq!(
+        (trail.state.as_str(), trail.of("request_expired")[0]),
+        ("completed", &json!({"issued": true}))
+    );
     assert_error(&scanned.complete().await, 409, "conflict", Some("code"));
 }

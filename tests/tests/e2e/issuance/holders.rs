@@ -125,7 +125,12 @@ async fn dids_that_do_not_lead_to_the_key_are_refused() {
         (&jwk, "did:jwk:AA".to_owned(), "did:jwk:AA#0".to_owned(), "did_malformed"),
         (&jwk, "did:example:1".to_owned(), "did:example:1#0".to_owned(), "did_method_unsupported"),
         (&jwk, "did:web:10.0.0.1".to_owned(), "did:web:10.0.0.1#0".to_owned(), "did_web_host_refused"),
-        (&jwk, "did:web:host.internal".to_owned(), "did:web:host.internal#0".to_owned(), "holder_unreachable"),
+        (
+            &jwk,
+            "did:web:host.internal".to_owned(),
+            "did:web:host.internal#0".to_owned(),
+            "holder_unreachable",
+        ),
         // A good key, and the DID of somebody else beside it.
         (&jwk, key.did().to_owned(), jwk.kid(), "did_mismatch"),
         (&jwk, key.did().to_owned(), key.kid(), "key_mismatch"),
@@ -136,8 +141,7 @@ async fn dids_that_do_not_lead_to_the_key_are_refused() {
         payload["did"] = json!(did);
         let answer = flow.send(signed_with(holder, json!({"kid": kid}), &payload)).await;
         assert_code(&answer, 400, "tokenError");
-        let trail =
-            service.trail_when(&flow.created.id, |trail| trail.refusals().len() == 1).await;
+        let trail = service.trail_when(&flow.created.id, |trail| trail.refusals().len() == 1).await;
         assert_eq!(trail.refusals(), [reason], "{kid}");
         // Nothing is left behind: the right holder still gets the credential.
         flow.receive(holder).await;

@@ -188,10 +188,8 @@ async fn concurrent_holders_one_wins() {
 async fn a_jti_is_for_one_request() {
     let service = Service::shared();
     let holder = holder();
-    let (one, two) = (
-        Flow::start(&service, &service.employee()).await,
-        Flow::start(&service, &service.employee()).await,
-    );
+    let (one, two) =
+        (Flow::start(&service, &service.employee()).await, Flow::start(&service, &service.employee()).await);
     let jti = uuid::Uuid::new_v4();
     let mut input = one.input(&holder);
     input.jti = jti;

@@ -96,7 +96,11 @@ async fn an_absent_or_unhashed_one_is_wrong() {
         let answer = flow.send(flow.altered(&holder, json!({"pin": sent}))).await;
         assert_code(&answer, 403, WRONG_PIN);
     }
-    assert_code(&flow.send(flow.altered(&holder, json!({"pin": [unpadded]}))).await, 400, "badOrMissingField");
+    assert_code(
+        &flow.send(flow.altered(&holder, json!({"pin": [unpadded]}))).await,
+        400,
+        "badOrMissingField",
+    );
     flow.accepted(&holder, flow.proof_with_pin(&holder, "3539")).await;
 }
 
@@ -117,7 +121,10 @@ async fn the_wallet_program_asks_for_it() {
     let created = service.created(&body).await;
     let wrong = wallet.accept(&created.link, &["--pin", "3538"]).await.expect_failure().json();
     assert_eq!(wrong["error"]["code"], "pin_rejected", "{wrong}");
-    assert_eq!((&wrong["error"]["http_status"], &wrong["error"]["inner_code"]), (&json!(403), &json!(WRONG_PIN)));
+    assert_eq!(
+        (&wrong["error"]["http_status"], &wrong["error"]["inner_code"]),
+        (&json!(403), &json!(WRONG_PIN))
+    );
     let report = wallet.accept(&created.link, &["--pin", "3539"]).await.expect_success().json();
     assert_eq!(report["claims"]["employeeId"], "E-1", "{report}");
     let trail = service.trail(&created.id).await;

@@ -78,10 +78,7 @@ async fn absent_registration_members_stay_absent_and_there_is_no_hint_without_ne
     let service = Service::shared();
     let created = service.created(&service.guest()).await;
     let found = Flow::payload(&service.get(address(&created.link)).await.text());
-    assert_members(
-        &found["registration"],
-        &["client_name", "subject_syntax_types_supported", "vp_formats"],
-    );
+    assert_members(&found["registration"], &["client_name", "subject_syntax_types_supported", "vp_formats"]);
     assert_eq!((found.get("id_token_hint"), found.get("pin")), (None, None));
 }
 
@@ -124,7 +121,8 @@ async fn it_is_a_jws_whatever_the_wallet_prefers() {
     {
         let created = service.created(&service.employee()).await;
         let call = service.client.get(address(&created.link)).header("Prefer", prefer);
-        let answer = send(call.header("Content-Type", "text/plain").header("Accept", "application/json")).await;
+        let answer =
+            send(call.header("Content-Type", "text/plain").header("Accept", "application/json")).await;
         assert_eq!(answer.status, 200, "{prefer}");
         CompactJws::parse(&answer.text()).expect("a bare compact JWS");
     }
@@ -146,7 +144,9 @@ async fn the_pin_block_gives_nothing_away() {
             (&json!(4), &json!("numeric"), &json!("sha256"), &json!(1))
         );
         let (salt, hash) = (block["salt"].as_str().unwrap(), block["hash"].as_str().unwrap());
-        for candidate in [pin::hash(Some(salt), "4711"), pin::hash(None, "4711"), pin::hash(Some("4711"), salt)] {
+        for candidate in
+            [pin::hash(Some(salt), "4711"), pin::hash(None, "4711"), pin::hash(Some("4711"), salt)]
+        {
             assert_ne!(hash, candidate);
         }
         assert!(!found.to_string().contains("4711\""));

@@ -93,7 +93,8 @@ async fn refusals_have_the_oauth_form() {
 #[tokio::test]
 async fn msal_finds_its_way_from_the_authority() {
     let service = Service::shared();
-    let (base, tenant) = (service.http(), service.tenant());
+    // MSAL takes nothing but https.
+    let (base, tenant) = (service.public(), service.tenant());
     let authorize = format!("{base}/{tenant}/oauth2/v2.0/authorize");
     let query = [("api-version", "1.1"), ("authorization_endpoint", &authorize)];
     let url = reqwest::Url::parse_with_params(&format!("{base}/common/discovery/instance"), query).unwrap();
@@ -103,7 +104,7 @@ async fn msal_finds_its_way_from_the_authority() {
     assert_eq!(next, format!("{base}/{tenant}/v2.0/.well-known/openid-configuration"));
     assert!(instance.json()["metadata"][0]["aliases"].is_array());
     let discovery = service.get(&next).await.json();
-    assert_eq!(discovery["token_endpoint"], json!(service.ready.token_url));
+    assert_eq!(discovery["token_endpoint"], json!(format!("{base}/{tenant}/oauth2/v2.0/token")));
     assert_eq!(discovery["issuer"], json!(format!("{base}/{tenant}/v2.0")));
     assert_eq!(discovery["tenant_region_scope"], "EU");
     let keys = service.get(discovery["jwks_uri"].as_str().unwrap()).await.json();
@@ -113,7 +114,8 @@ async fn msal_finds_its_way_from_the_authority() {
     assert!(keys["keys"][0].get("d").is_none());
     for stranger in ["https://login.example/common/oauth2/authorize", "nonsense", ""] {
         let query = [("authorization_endpoint", stranger)];
-        let url = reqwest::Url::parse_with_params(&format!("{base}/common/discovery/instance"), query).unwrap();
+        let url =
+            reqwest::Url::parse_with_params(&format!("{base}/common/discovery/instance"), query).unwrap();
         let answer = send(service.client.get(url)).await;
         assert_eq!((answer.status, answer.json()["error"].as_str()), (400, Some("invalid_instance")));
     }
