@@ -77,7 +77,8 @@ uuid_id!(
     ContractId, "contract id"
 );
 uuid_id!(
-    /// One issuance request, as the Request Service API names it (random, UUIDv4: it stands in wallet-facing URLs).
+    /// One issuance request, as the Request Service API names it (UUIDv7 with 74 random bits:
+    /// it stands in wallet-facing URLs and must not be guessed).
     RequestId, "request id"
 );
 uuid_id!(

@@ -10,7 +10,8 @@ use did_web::{DocumentInput, IdForm, Origin, Rendered};
 use domain::contract::Contract;
 use domain::key::{KeyState, SigningKey};
 use domain::{AuthorityId, ContractId, Did, TenantId};
-use store::{Authority, ContractRow, Store, StoreError};
+use store::{Authority, ContractRow, SignedContract, Store, StoreError};
+use tokio::sync::Mutex;
 
 use crate::signing::ActiveKey;
 use crate::urls::Urls;
@@ -63,6 +64,8 @@ pub struct AuthorityEntry {
     pub document: Rendered,
     /// `did-configuration.json`, once it was signed.
     pub configuration: Option<Rendered>,
+    /// Whether the active key signed the domain linkage.
+    pub linked: bool,
 }
 
 /// A contract with its signed forms.
@@ -75,11 +78,20 @@ pub struct ContractEntry {
     pub tokens: BTreeMap<String, String>,
 }
 
+impl ContractEntry {
+    /// Whether it can be given to every wallet: each of its displays is signed.
+    #[must_use]
+    pub fn is_signed(&self) -> bool {
+        self.contract.displays().all(|display| self.tokens.contains_key(display.locale.as_str()))
+    }
+}
+
 /// One state of everything.
 #[derive(Default)]
 pub struct Snapshot {
     authorities: Vec<Arc<AuthorityEntry>>,
     contracts: HashMap<ContractId, Arc<ContractEntry>>,
+    pending: Vec<Arc<ContractEntry>>,
 }
 
 impl Snapshot {
@@ -113,11 +125,18 @@ impl Snapshot {
         all.sort_by(|a, b| a.row.name.cmp(&b.row.name));
         all
     }
+
+    /// Newest versions that are stored but not current, because they are not signed in all locales yet.
+    pub fn pending(&self) -> impl Iterator<Item = &Arc<ContractEntry>> {
+        self.pending.iter()
+    }
 }
 
 /// Holds the present snapshot.
 pub struct Directory {
     present: RwLock<Arc<Snapshot>>,
+    /// One renewal at a time: a slow read must not replace what a later one found.
+    renewal: Mutex<()>,
 }
 
 impl Directory {
@@ -129,7 +148,7 @@ impl Directory {
         relative_ids: bool,
     ) -> Result<Self, DirectoryError> {
         let snapshot = read(store, urls, tenant, relative_ids).await?;
-        Ok(Self { present: RwLock::new(Arc::new(snapshot)) })
+        Ok(Self { present: RwLock::new(Arc::new(snapshot)), renewal: Mutex::new(()) })
     }
 
     /// Reads everything again.
@@ -140,7 +159,16 @@ impl Directory {
         tenant: TenantId,
         relative_ids: bool,
     ) -> Result<(), DirectoryError> {
-        let snapshot = Arc::new(read(store, urls, tenant, relative_ids).await?);
+        self.renew(read(store, urls, tenant, relative_ids)).await
+    }
+
+    /// Reads and replaces in one turn. `read` does nothing before it is polled.
+    async fn renew(
+        &self,
+        read: impl Future<Output = Result<Snapshot, DirectoryError>>,
+    ) -> Result<(), DirectoryError> {
+        let _turn = self.renewal.lock().await;
+        let snapshot = Arc::new(read.await?);
         *self.present.write().unwrap_or_else(PoisonError::into_inner) = snapshot;
         Ok(())
     }
@@ -174,19 +202,35 @@ async fn read(
         let entry = authority_entry(store, urls, authority, keys, relative_ids).await?;
         snapshot.authorities.push(Arc::new(entry));
     }
+    // Before the signatures, so that a version that is current by now is not seen without those that made it so.
+    let current = store.contracts(tenant).await?;
+    let newest = store.newest_contracts(tenant).await?;
     let signed = store.signed_contracts(tenant).await?;
-    for row in store.contracts(tenant).await? {
-        let active = snapshot.authority(row.authority).and_then(|entry| entry.active.clone());
-        let tokens = signed
-            .iter()
-            .filter(|token| token.contract == row.id && token.version == row.version)
-            .filter(|token| active.as_ref().is_some_and(|active| active.key.id == token.key_id))
-            .map(|token| (token.locale.clone(), token.token.clone()))
-            .collect();
-        let contract = Arc::new(parse_contract(&row)?);
-        snapshot.contracts.insert(row.id, Arc::new(ContractEntry { row, contract, tokens }));
+    for row in current {
+        let entry = contract_entry(&snapshot, &signed, row)?;
+        snapshot.contracts.insert(entry.row.id, Arc::new(entry));
+    }
+    for newest in newest.into_iter().filter(|newest| newest.row.version > newest.current) {
+        let entry = contract_entry(&snapshot, &signed, newest.row)?;
+        snapshot.pending.push(Arc::new(entry));
     }
     Ok(snapshot)
+}
+
+fn contract_entry(
+    snapshot: &Snapshot,
+    signed: &[SignedContract],
+    row: ContractRow,
+) -> Result<ContractEntry, DirectoryError> {
+    let active = snapshot.authority(row.authority).and_then(|entry| entry.active.as_ref());
+    let tokens = signed
+        .iter()
+        .filter(|token| token.contract == row.id && token.version == row.version)
+        .filter(|token| active.is_some_and(|active| active.key.id == token.key_id))
+        .map(|token| (token.locale.clone(), token.token.clone()))
+        .collect();
+    let contract = Arc::new(parse_contract(&row)?);
+    Ok(ContractEntry { row, contract, tokens })
 }
 
 async fn authority_entry(
@@ -221,5 +265,49 @@ async fn authority_entry(
         .iter()
         .find(|(id, _)| keys.iter().any(|key| key.id == *id && key.state.is_published()))
         .map(|(_, token)| did_web::did_configuration(&[token]));
-    Ok(AuthorityEntry { authority, active, keys, document, configuration })
+    let linked =
+        active.as_ref().is_some_and(|active| linkage.iter().any(|(id, _)| *id == active.key.id));
+    Ok(AuthorityEntry { authority, active, keys, document, configuration, linked })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use super::*;
+
+    fn entry() -> Arc<ContractEntry> {
+        let document = include_str!("../../../config/contracts/event-guest.json").to_owned();
+        let row = ContractRow {
+            id: ContractId::new(uuid::Uuid::nil()),
+            authority: AuthorityId::new(uuid::Uuid::nil()),
+            name: "Guest".to_owned(),
+            status: "Enabled".to_owned(),
+            version: 1,
+            document,
+            applied_at: domain::Timestamp::from_millis(0),
+        };
+        let contract = Arc::new(parse_contract(&row).unwrap());
+        Arc::new(ContractEntry { row, contract, tokens: BTreeMap::new() })
+    }
+
+    #[tokio::test]
+    async fn a_slow_read_does_not_replace_what_a_later_one_found() {
+        let directory =
+            Directory { present: RwLock::new(Arc::new(Snapshot::default())), renewal: Mutex::new(()) };
+        // The "database": how many contracts there are. It grows between the two reads.
+        let versions = AtomicUsize::new(0);
+        let read = async |millis: u64| {
+            let found = versions.fetch_add(1, Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_millis(millis)).await;
+            let mut snapshot = Snapshot::default();
+            snapshot.pending.resize_with(found, entry);
+            Ok(snapshot)
+        };
+        let (slow, fast) = tokio::join!(directory.renew(read(200)), directory.renew(read(0)));
+        slow.unwrap();
+        fast.unwrap();
+        assert_eq!(directory.snapshot().pending().count(), 1, "what the second read found");
+    }
 }

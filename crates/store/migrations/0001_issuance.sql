@@ -1,5 +1,5 @@
 -- Everything that an issuance needs. One text for both databases: only TEXT and BIGINT columns, `@identity` is the
--- engine's auto-increment. Times are milliseconds since 1970. Migrations are append-only.
+-- engine's auto-increment, `@by_key` keeps small rows in the tree of their key where the engine can (SQLite). Times are milliseconds since 1970. Migrations are append-only.
 
 CREATE TABLE setting (
     name  TEXT NOT NULL PRIMARY KEY,
@@ -136,7 +136,6 @@ CREATE TABLE request (
 );
 CREATE INDEX request_due ON request (expires_at) WHERE state IN ('created', 'retrieved', 'issued');
 CREATE INDEX request_callback ON request (ended_at) WHERE state = 'expired' AND callback IS NOT NULL;
-CREATE INDEX request_transaction ON request (tenant, transaction_id);
 
 -- What is about to be signed. Committed before the back end is asked: no intent, no signature.
 CREATE TABLE intent (
@@ -167,7 +166,6 @@ CREATE TABLE intent (
 );
 CREATE UNIQUE INDEX intent_subject ON intent (tenant, subject) WHERE state <> 'void';
 CREATE INDEX intent_open ON intent (deadline) WHERE state = 'open';
-CREATE INDEX intent_request ON intent (tenant, request) WHERE request IS NOT NULL;
 
 CREATE TABLE attempt (
     tenant              TEXT NOT NULL,
@@ -181,7 +179,7 @@ CREATE TABLE attempt (
     provider_request_id TEXT,
     latency_us          BIGINT,
     PRIMARY KEY (tenant, intent, n)
-);
+) @by_key;
 CREATE INDEX attempt_open ON attempt (deadline) WHERE state = 'open';
 
 -- One request, one credential; several per transaction are told apart by ordinal.
@@ -205,9 +203,10 @@ CREATE TABLE issuance (
     expires_at       BIGINT NOT NULL,
     PRIMARY KEY (tenant, transaction_id, ordinal),
     UNIQUE (tenant, credential_id),
+    -- Leases keep places apart; this is the proof of it.
     UNIQUE (tenant, status_list, status_index)
-);
-CREATE INDEX issuance_index ON issuance (tenant, contract, index_hash);
+) @by_key;
+CREATE INDEX issuance_index ON issuance (tenant, contract, index_hash) WHERE index_hash IS NOT NULL;
 
 CREATE TABLE proof_jti (
     tenant     TEXT NOT NULL,
@@ -215,7 +214,7 @@ CREATE TABLE proof_jti (
     request    TEXT NOT NULL,
     expires_at BIGINT NOT NULL,
     PRIMARY KEY (tenant, jti)
-);
+) @by_key;
 CREATE INDEX proof_jti_due ON proof_jti (expires_at);
 
 CREATE TABLE status_list (

@@ -8,16 +8,28 @@ use crate::{Store, StoreError};
 sql!(
     INSERT,
     "INSERT INTO contract (tenant, id, authority, name, status, current_version, created_at) \
-     VALUES ($1, $2, $3, $4, 'Enabled', 0, $5) ON CONFLICT DO NOTHING"
+     VALUES ($1, $2, $3, $4, $5, 0, $6) ON CONFLICT DO NOTHING"
+);
+sql!(
+    NAME_TAKEN,
+    "SELECT id FROM contract WHERE tenant = $1 AND name = $2 AND id <> $3"
+);
+sql!(
+    LATEST,
+    "SELECT version FROM contract_version WHERE tenant = $1 AND contract = $2 ORDER BY version DESC LIMIT 1"
 );
 sql!(
     INSERT_VERSION,
-    "INSERT INTO contract_version (tenant, contract, version, document, applied_at) VALUES ($1, $2, $3, $4, $5)"
+    "INSERT INTO contract_version (tenant, contract, version, document, applied_at) VALUES ($1, $2, $3, $4, $5) \
+     ON CONFLICT DO NOTHING"
 );
-// Compare-and-swap: the version goes up by one, and only from the version that the caller saw. The name has to be free.
+// Compare-and-swap: versions only go up, and the name has to be free. Name and status are the document's: they stand
+// here so that a list and the name's uniqueness need no document.
 sql!(
     SET_CURRENT,
-    "UPDATE contract SET current_version = $3, name = $4 WHERE tenant = $1 AND id = $2 AND current_version = $3 - 1 \
+    "UPDATE contract SET current_version = $3, name = $4, status = $5 \
+     WHERE tenant = $1 AND id = $2 AND current_version < $3 \
+     AND EXISTS (SELECT 1 FROM contract_version v WHERE v.tenant = $1 AND v.contract = $2 AND v.version = $3) \
      AND NOT EXISTS (SELECT 1 FROM contract o WHERE o.tenant = $1 AND o.name = $4 AND o.id <> $2)"
 );
 sql!(
@@ -25,6 +37,13 @@ sql!(
     "SELECT c.id, c.authority, c.name, c.status, c.current_version, v.document, v.applied_at FROM contract c \
      JOIN contract_version v ON v.tenant = c.tenant AND v.contract = c.id AND v.version = c.current_version \
      WHERE c.tenant = $1 ORDER BY c.name"
+);
+sql!(
+    NEWEST,
+    "SELECT c.id, c.authority, c.name, c.status, v.version, v.document, v.applied_at, c.current_version \
+     FROM contract c JOIN contract_version v ON v.tenant = c.tenant AND v.contract = c.id \
+     WHERE c.tenant = $1 AND NOT EXISTS (SELECT 1 FROM contract_version n WHERE n.tenant = v.tenant \
+     AND n.contract = v.contract AND n.version > v.version) ORDER BY c.name"
 );
 sql!(
     VERSION,
@@ -52,7 +71,7 @@ pub struct ContractRow {
     pub authority: AuthorityId,
     /// Its name, unique in the tenant.
     pub name: String,
-    /// `Enabled` or `Disabled`.
+    /// `Enabled` or `Disabled`, as the current version's document says.
     pub status: String,
     /// The version of `document`.
     pub version: i64,
@@ -60,6 +79,15 @@ pub struct ContractRow {
     pub document: String,
     /// When this version was applied.
     pub applied_at: Timestamp,
+}
+
+/// The newest version of a contract: the current one, or one that is not signed yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewestContract {
+    /// The newest version.
+    pub row: ContractRow,
+    /// The version that is current; 0 before the first one is.
+    pub current: i64,
 }
 
 /// The form of a contract that wallets fetch.
@@ -90,26 +118,31 @@ fn contract_row(row: &mut crate::engine::Row) -> Result<ContractRow, StoreError>
 }
 
 impl Store {
-    /// Stores version `row.version` of a contract and makes it the current one, in one transaction with its event.
-    /// Says no when the name is another contract's or somebody else applied a version meanwhile.
-    pub async fn apply_contract(
-        &self,
-        tenant: TenantId,
-        row: &ContractRow,
-        event: &domain::audit::Event,
-    ) -> Result<bool, StoreError> {
-        let (row, event) = (row.clone(), event.clone());
+    /// Stores version `row.version` of a contract. Wallets get it only after [`Store::make_contract_current`]. Says no
+    /// when the name is another contract's, or when the version is not the one after the newest.
+    pub async fn insert_contract_version(&self, tenant: TenantId, row: &ContractRow) -> Result<bool, StoreError> {
+        let row = row.clone();
         self.engine
-            .write("apply_contract", move |conn| {
-                let (row, event) = (row.clone(), event.clone());
+            .write("insert_contract_version", move |conn| {
+                let row = row.clone();
                 Box::pin(async move {
                     let (owner, id) = (tenant.to_string(), row.id.to_string());
-                    if row.version == 1 {
+                    let params = [owner.as_str().into(), row.name.as_str().into(), id.as_str().into()];
+                    if !conn.rows(&NAME_TAKEN, &params).await?.is_empty() {
+                        return Ok(false);
+                    }
+                    let mut latest = conn.rows(&LATEST, &[owner.as_str().into(), id.as_str().into()]).await?;
+                    let latest = latest.first_mut().map(crate::engine::Row::int).transpose()?;
+                    if row.version != latest.unwrap_or(0) + 1 {
+                        return Ok(false);
+                    }
+                    if latest.is_none() {
                         let params = [
                             owner.as_str().into(),
                             id.as_str().into(),
                             row.authority.to_string().into(),
                             row.name.as_str().into(),
+                            row.status.as_str().into(),
                             row.applied_at.millis().into(),
                         ];
                         if conn.exec(&INSERT, &params).await? == 0 {
@@ -120,21 +153,55 @@ impl Store {
                         owner.as_str().into(),
                         id.as_str().into(),
                         row.version.into(),
+                        row.document.as_str().into(),
+                        row.applied_at.millis().into(),
+                    ];
+                    Ok(conn.exec(&INSERT_VERSION, &params).await? == 1)
+                })
+            })
+            .await
+    }
+
+    /// Makes a stored version the current one, with its name, its status and its event. Says no when it is current
+    /// already, when a later one is, or when the name is another contract's.
+    pub async fn make_contract_current(
+        &self,
+        tenant: TenantId,
+        row: &ContractRow,
+        event: &domain::audit::Event,
+    ) -> Result<bool, StoreError> {
+        let (row, event) = (row.clone(), event.clone());
+        self.engine
+            .write("make_contract_current", move |conn| {
+                let (row, event) = (row.clone(), event.clone());
+                Box::pin(async move {
+                    let params = [
+                        tenant.to_string().into(),
+                        row.id.to_string().into(),
+                        row.version.into(),
                         row.name.as_str().into(),
+                        row.status.as_str().into(),
                     ];
                     if conn.exec(&SET_CURRENT, &params).await? == 0 {
                         return Ok(false);
                     }
-                    let params = [
-                        owner.as_str().into(),
-                        id.as_str().into(),
-                        row.version.into(),
-                        row.document.as_str().into(),
-                        row.applied_at.millis().into(),
-                    ];
-                    conn.exec(&INSERT_VERSION, &params).await?;
                     crate::ledger::append(conn, std::slice::from_ref(&event)).await?;
                     Ok(true)
+                })
+            })
+            .await
+    }
+
+    /// The newest version of every contract of a tenant, by name. Its `row.name` and `row.status` are those of the
+    /// current version, where there is one.
+    pub async fn newest_contracts(&self, tenant: TenantId) -> Result<Vec<NewestContract>, StoreError> {
+        self.engine
+            .read(move |conn| {
+                Box::pin(async move {
+                    let mut rows = conn.rows(&NEWEST, &[tenant.to_string().into()]).await?;
+                    rows.iter_mut()
+                        .map(|row| Ok(NewestContract { row: contract_row(row)?, current: row.int()? }))
+                        .collect()
                 })
             })
             .await

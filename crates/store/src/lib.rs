@@ -28,7 +28,7 @@ pub use batch::{
     CallbackFinished, CallbackRow, CredentialOutcome, Effect, NewRequest, OpenIntent, Outcome, Reattempt, Report,
     RequestChange, Write, Written,
 };
-pub use contract::{ContractRow, SignedContract};
+pub use contract::{ContractRow, NewestContract, SignedContract};
 pub use key::SoftwareKeyRow;
 pub use ledger::StoredEvent;
 pub use outbox::DueCallback;

@@ -1,7 +1,7 @@
 //! What time does to requests and attempts.
 
 use domain::audit::{Event, EventKind, Subject};
-use domain::{ClientId, CustomerId, IntentId, TenantId, Timestamp};
+use domain::{ClientId, CustomerId, IntentId, KeyRef, TenantId, Timestamp};
 
 use crate::engine::{Conn, Row, sql};
 use crate::{Store, StoreError};
@@ -119,15 +119,18 @@ async fn orphans(
         let params = [tenant.as_str().into(), intent.as_str().into()];
         if let Some(found) = conn.rows(&INTENT_SUBJECT, &params).await?.first_mut() {
             let subject = subject(found)?;
-            let (digest, key) = (found.text()?, found.text()?);
+            let digest = found.text()?;
+            let key = KeyRef { backend: found.text()?, name: found.text()?, version: found.text()? };
+            let purpose = found.text()?;
             let intent: IntentId = intent.parse().map_err(|_source| StoreError::Corrupt("attempt.intent"))?;
             events.push(
                 Event::new(&subject, EventKind::SigningOutcome, at)
                     .with("attempt", n)
                     .with("digest", digest)
                     .with("intent", intent.to_string())
-                    .with("key", key)
-                    .with("outcome", "unknown"),
+                    .with("key", key.to_string())
+                    .with("outcome", "unknown")
+                    .with("purpose", purpose),
             );
         }
     }

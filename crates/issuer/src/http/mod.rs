@@ -50,11 +50,12 @@ pub fn configure(service: &Service) -> impl FnOnce(&mut web::ServiceConfig) + us
     move |cfg| {
         cfg.app_data(web::Data::new(service.clone()))
             .app_data(web::PayloadConfig::new(BODY_LIMIT))
-            .configure(health::configure)
-            .configure(well_known::configure)
-            .configure(openapi::configure)
+            // The busiest first: routes are tried in this order.
             .configure(request_api::configure)
-            .configure(entra_wallet::configure);
+            .configure(entra_wallet::configure)
+            .configure(well_known::configure)
+            .configure(health::configure)
+            .configure(openapi::configure);
         if service.demo.is_some() {
             cfg.configure(demo::configure);
         }

@@ -9,8 +9,8 @@ use domain::{
     AuthorityId, ClientId, ContractId, CustomerId, RequestId, TenantId, Timestamp, TransactionId,
 };
 use store::{NewRequest, StoreError, Write, Written};
-use uuid::Uuid;
 
+use super::unguessable_id;
 use crate::Issuer;
 use crate::sealed::{self, CallbackTarget, Kind, Payload, PinPrompt, Registration, SealError};
 use crate::urls::ManifestAddress;
@@ -161,7 +161,7 @@ impl Issuer {
         }
         check_against_contract(&entry.contract, &wanted, now)?;
 
-        let request = RequestId::new(Uuid::new_v4());
+        let request = RequestId::new(unguessable_id(now).map_err(|_source| SealError::Random)?);
         let row = request.to_string();
         let pin_hash = wanted
             .pin

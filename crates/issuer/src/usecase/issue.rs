@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use super::news::{self, News};
 use super::retrieve::Pauses;
-use super::{Failed, WALLET_PATIENCE, subject_of};
+use super::{Failed, WALLET_PATIENCE, subject_of, unguessable_id};
 use crate::Issuer;
 use crate::directory::DirectoryError;
 use crate::holder;
@@ -389,7 +389,7 @@ impl Issuer {
             || issued_at.plus_seconds(contract.rules().validity_interval_secs),
             Timestamp::from_millis,
         );
-        let credential_id = Uuid::new_v4();
+        let credential_id = unguessable_id(issued_at).map_err(|_source| SealError::Random)?;
         let types: Vec<String> = contract.credential_types().map(str::to_owned).collect();
         let input = CredentialInput {
             credential_id,
@@ -455,7 +455,7 @@ impl Issuer {
                 .with("credential", record.credential_id.as_str())
                 .with("expires_at", record.expires_at)
                 .with("holder", record.holder.as_str())
-                .with("key", key.key.id.as_str())
+                .with("key_id", key.key.id.as_str())
                 .with("status_index", status_index)
                 .with("status_list", status_list.to_string());
             Ok(Effect::Credential(Box::new(CredentialOutcome {

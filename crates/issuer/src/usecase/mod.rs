@@ -16,9 +16,10 @@ pub use document::DocumentError;
 
 use std::time::Duration;
 
-use domain::TransactionId;
+use domain::{Timestamp, TransactionId};
 use domain::audit::Subject;
 use store::StoredRequest;
+use uuid::Uuid;
 
 /// How long a wallet's call may take: wallets give up after 10 s.
 pub const WALLET_PATIENCE: Duration = Duration::from_secs(9);
@@ -30,6 +31,16 @@ pub struct Failed<E> {
     pub error: E,
     /// In which transaction.
     pub transaction: Option<TransactionId>,
+}
+
+/// A UUID that begins with the time, so that rows of one moment lie together in every index, and ends with 74 random
+/// bits (RFC 9562, section 5.7): it stands in wallet-facing addresses and must not be guessed. `Uuid::now_v7` would
+/// count up within a millisecond.
+pub(crate) fn unguessable_id(now: Timestamp) -> Result<Uuid, getrandom::Error> {
+    let mut random = [0_u8; 10];
+    getrandom::fill(&mut random)?;
+    let millis = u64::try_from(now.millis()).unwrap_or(0);
+    Ok(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
 }
 
 /// Who and what a request's events are about.

@@ -45,8 +45,11 @@ sql!(
      AND intent.attempt = @int(old_attempt) AND (intent.deadline <= @now OR NOT EXISTS (SELECT 1 \
      FROM attempt a WHERE a.tenant = intent.tenant AND a.intent = intent.id AND a.n = intent.attempt \
      AND a.state = 'open')) \
+     AND NOT EXISTS (SELECT 1 FROM signing_key k WHERE k.tenant = intent.tenant \
+     AND k.authority = intent.authority AND k.id = intent.key_id AND k.state = 'active') \
      RETURNING intent.id"
 );
+// Only under an active key: a process may have read its keys some seconds ago.
 sql!(
     INSERT,
     "INSERT INTO intent (tenant, id, transaction_id, subject, purpose, request, ordinal, state, authority, key_id, \
@@ -55,7 +58,9 @@ sql!(
      SELECT @text(tenant), @text(id), @text(transaction), @text(subject), @text(purpose), @text(request), \
      @int(ordinal), 'open', @text(authority), @text(key_id), @text(backend), @text(key_name), @text(key_version), \
      @text(algorithm), @text(digest), @text(input), @text(status_list), @int(status_index), 1, @int(deadline), \
-     @int(created_at) FROM @rows WHERE true ON CONFLICT DO NOTHING RETURNING id"
+     @int(created_at) FROM @rows WHERE EXISTS (SELECT 1 FROM signing_key k WHERE k.tenant = @text(tenant) \
+     AND k.authority = @text(authority) AND k.id = @text(key_id) AND k.state = 'active') \
+     ON CONFLICT DO NOTHING RETURNING id"
 );
 sql!(
     INSERT_ATTEMPT,

@@ -173,7 +173,7 @@ async fn lock_requests(conn: &mut Conn, batch: &[(usize, &Write)]) -> Result<(),
         };
         rows.extend(request.map(|request| LockRow { tenant, request }));
     }
-    if conn.locks_rows() && !rows.is_empty() {
+    if conn.is_shared() && !rows.is_empty() {
         conn.rows_of(&LOCK_REQUESTS, &rows).await?;
     }
     Ok(())

@@ -22,7 +22,9 @@ sql!(
     "UPDATE request SET wallet_failures = request.wallet_failures + 1, \
      next_callback = request.next_callback + @int(callbacks) FROM @rows \
      WHERE request.tenant = @text(tenant) AND request.id = @text(request) \
-     AND request.state IN ('created', 'retrieved', 'issued') AND request.wallet_failures < @int(limit) \
+     AND (request.state IN ('created', 'retrieved', 'issued') \
+     OR (request.state = 'expired' AND request.issued_at IS NOT NULL)) \
+     AND request.wallet_failures < @int(limit) \
      RETURNING request.id, request.next_callback, request.wallet_failures"
 );
 sql!(

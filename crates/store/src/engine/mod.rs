@@ -41,6 +41,7 @@ impl Sql {
                 .replace('$', "?")
                 .replace("@skip_locked", "")
                 .replace("@for_update", "")
+                .replace("@by_key", "WITHOUT ROWID")
                 .replace("@identity", "INTEGER PRIMARY KEY AUTOINCREMENT"),
             postgres: expand_members(&text, |kind, name| match kind {
                 Member::Text => format!("(r.value->>'{name}')"),
@@ -49,6 +50,7 @@ impl Sql {
             .replace("@rows", "jsonb_array_elements(CAST($1 AS jsonb)) AS r(value)")
             .replace("@skip_locked", "FOR UPDATE SKIP LOCKED")
             .replace("@for_update", "FOR UPDATE")
+            .replace("@by_key", "")
             .replace("@identity", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"),
         }
     }
@@ -256,11 +258,6 @@ impl Conn {
             Self::Sqlite(conn) => sqlite::rows_each(conn, &sql.sqlite, rows),
             Self::Postgres(tx) => postgres::rows(tx, &sql.postgres, &[json_rows(rows)?.into()]).await,
         }
-    }
-
-    /// Whether several writers may meet at a row.
-    pub(crate) const fn locks_rows(&self) -> bool {
-        matches!(self, Self::Postgres(_))
     }
 
     /// Runs a script of several statements without parameters.

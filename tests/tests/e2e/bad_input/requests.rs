@@ -25,7 +25,10 @@ async fn a_good_answer_gets_through_a_hail_of_bad_ones() {
     assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
     assert!(answers.iter().all(|answer| answer.status == 400), "{answers:#?}");
     assert_eq!(received.credential.holder, good.did());
-    let trail = service.trail_when(&flow.created.id, |trail| trail.refusals().len() == 45).await;
+    // Enough of it is in the ledger to be seen, and not so much that anonymous calls could fill it.
+    let trail = service.trail_when(&flow.created.id, |trail| trail.refusals().len() >= 15).await;
+    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    assert!(service.trail(&flow.created.id).await.refusals().len() <= 20);
     assert_eq!((trail.intents("credential"), trail.state.as_str()), (1, "issued"));
 }
 

@@ -16,6 +16,9 @@ on_both!(
     a_version_is_applied_once,
     a_name_belongs_to_one_contract,
     a_contract_may_take_a_free_name,
+    a_version_is_current_only_when_it_is_made_so,
+    an_older_version_never_comes_back,
+    the_status_is_the_current_versions,
 );
 
 fn row(f: &Fixture, id: ContractId, name: &str, version: i64) -> ContractRow {
@@ -30,9 +33,17 @@ fn row(f: &Fixture, id: ContractId, name: &str, version: i64) -> ContractRow {
     }
 }
 
-async fn apply(f: &Fixture, row: &ContractRow) -> bool {
+async fn insert(f: &Fixture, row: &ContractRow) -> bool {
+    f.store.insert_contract_version(tenant(), row).await.expect("a refusal is no error")
+}
+
+async fn make_current(f: &Fixture, row: &ContractRow) -> bool {
     let event = Event::new(&Ids::fresh().subject(), EventKind::AdminChange, f.now());
-    f.store.apply_contract(tenant(), row, &event).await.expect("a refusal is no error")
+    f.store.make_contract_current(tenant(), row, &event).await.expect("a refusal is no error")
+}
+
+async fn apply(f: &Fixture, row: &ContractRow) -> bool {
+    insert(f, row).await && make_current(f, row).await
 }
 
 fn changes(f: &Fixture) -> String {
@@ -118,4 +129,48 @@ async fn a_contract_may_take_a_free_name(f: Fixture) {
     assert_eq!((found.len(), found[0].name.as_str()), (1, "Staff"));
     let other = ContractId::new(Uuid::from_u128(0xc1));
     assert!(apply(&f, &row(&f, other, "Employee", 1)).await, "the old name is free");
+}
+
+async fn a_version_is_current_only_when_it_is_made_so(f: Fixture) {
+    let newest = async || -> Vec<(i64, i64)> {
+        let newest = f.store.newest_contracts(tenant()).await.unwrap();
+        newest.into_iter().map(|newest| (newest.row.version, newest.current)).collect()
+    };
+    let (first, second) = (row(&f, contract(), "Employee", 1), row(&f, contract(), "Employee", 2));
+    assert!(!make_current(&f, &first).await, "it does not exist");
+    assert!(insert(&f, &first).await);
+    assert!(f.store.contracts(tenant()).await.unwrap().is_empty());
+    assert_eq!((newest().await, changes(&f).as_str()), (vec![(1, 0)], "0"));
+    assert!(make_current(&f, &first).await);
+    assert!(!make_current(&f, &first).await, "it is");
+    assert!(insert(&f, &second).await);
+    assert_eq!(f.store.contracts(tenant()).await.unwrap(), [first], "until the second one is signed");
+    assert_eq!((newest().await, changes(&f).as_str()), (vec![(2, 1)], "1"));
+    assert!(make_current(&f, &second).await);
+    assert_eq!((newest().await, changes(&f).as_str()), (vec![(2, 2)], "2"));
+}
+
+async fn an_older_version_never_comes_back(f: Fixture) {
+    let versions: Vec<_> = (1..=3).map(|version| row(&f, contract(), "Employee", version)).collect();
+    for version in &versions {
+        assert!(insert(&f, version).await);
+    }
+    assert!(make_current(&f, &versions[2]).await, "a version that was never signed may be left out");
+    for version in &versions {
+        assert!(!make_current(&f, version).await, "{}", version.version);
+    }
+    assert_eq!(f.store.contracts(tenant()).await.unwrap()[0].version, 3);
+}
+
+async fn the_status_is_the_current_versions(f: Fixture) {
+    let status = async || f.store.contracts(tenant()).await.unwrap()[0].status.clone();
+    let mut first = row(&f, contract(), "Employee", 1);
+    first.status = "Disabled".into();
+    assert!(apply(&f, &first).await);
+    assert_eq!(status().await, "Disabled");
+    let second = row(&f, contract(), "Employee", 2);
+    assert!(insert(&f, &second).await);
+    assert_eq!(status().await, "Disabled");
+    assert!(make_current(&f, &second).await);
+    assert_eq!(status().await, "Enabled");
 }
