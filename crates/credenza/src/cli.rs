@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{contracts, dev, serve, wiring};
 
-/// Issues verifiable credentials with keys that never leave your vault.
+/// Issues verifiable credentials, and records every signature before it is made.
 #[derive(Parser)]
 #[command(version, propagate_version = true)]
 pub struct Cli {
@@ -54,7 +54,8 @@ pub struct DevArgs {
     /// The origin under which wallets reach the HTTPS listener; default `https://localhost:PORT`.
     #[arg(long)]
     pub public_url: Option<url::Url>,
-    /// `sqlite:PATH` or `postgres://USER@HOST/NAME`; default a SQLite file in the data directory.
+    /// `sqlite:PATH` or `postgres://USER@HOST/NAME`; default that of the last start, at first a SQLite file in the data
+    /// directory.
     #[arg(long)]
     pub database: Option<String>,
     /// The curve of a new authority's key: ES256 (P-256) or ES256K (P-256K).
@@ -125,7 +126,7 @@ pub enum ContractCommand {
         contract: String,
         /// The version; the current one when absent.
         #[arg(long)]
-        version: Option<i64>,
+        contract_version: Option<i64>,
         #[command(flatten)]
         installation: Installation,
     },
@@ -182,5 +183,23 @@ pub fn complain(error: &anyhow::Error) {
     drop(writeln!(err, "credenza: {error}"));
     for cause in error.chain().skip(1) {
         drop(writeln!(err, "  because: {cause}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn no_option_collides_with_another() {
+        Cli::command().debug_assert();
+        let asked = ["credenza", "contract", "show", "StudentCard", "--contract-version", "2"];
+        let cli = Cli::try_parse_from(asked).unwrap();
+        let Command::Contract(ContractCommand::Show { contract_version, .. }) = cli.command else {
+            panic!("it is `contract show`")
+        };
+        assert_eq!(contract_version, Some(2));
     }
 }

@@ -10,9 +10,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail, ensure};
 use domain::{SignatureAlgorithm, TenantId};
 use issuer::auth::{KeySource, TenantMapping, TokenAlgorithm, TrustedIssuer};
+use secrecy::SecretString;
 use serde::Deserialize;
 use url::Url;
 
+use crate::keys::KEYRING_VARIABLE;
 use crate::logging::Format;
 
 /// The whole file.
@@ -23,6 +25,7 @@ pub struct Config {
     pub authority: AuthoritySection,
     pub listen: ListenSection,
     pub database: DatabaseSection,
+    #[serde(default)]
     pub keyring: KeyringSection,
     #[serde(default)]
     pub callbacks: CallbackSection,
@@ -76,10 +79,13 @@ pub struct DatabaseSection {
 }
 
 /// Where the key-encryption keys are.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct KeyringSection {
-    pub file: PathBuf,
+    pub file: Option<PathBuf>,
+    /// The file's text, from the environment only.
+    #[serde(skip)]
+    pub text: Option<SecretString>,
 }
 
 /// Callbacks and other calls to addresses that others name.
@@ -181,14 +187,32 @@ const fn algorithm() -> SignatureAlgorithm {
 const KNOWN_SECRETS: [&str; 7] =
     ["secret", "password", "changeme", "credenza", "credenza-dev", "dev-secret", "change-me-change-me"];
 
+/// The hash in the commented example.
+const EXAMPLE_HASH: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$ancqLWdi4eNh9NFvfiSgXA$KFsed6vCwt3Esw4oX5AC4MGHZ9LUsv95qHRtRbYTujg";
+
+impl ClientSection {
+    /// The secret, if it is one that everybody tries first. Slow: it is compared as at a login, once for each of them.
+    pub fn known_secret(&self) -> Option<&'static str> {
+        KNOWN_SECRETS
+            .into_iter()
+            .find(|known| issuer::auth::builtin::secret_matches(&self.secret_hash, known))
+    }
+}
+
 impl Config {
-    /// Reads and checks the file. `CREDENZA_DATABASE_URL` overrides `database.url`.
+    /// Reads and checks the file. `CREDENZA_DATABASE_URL` overrides `database.url`, and `CREDENZA_KEYRING`
+    /// `keyring.file`.
     pub fn load(path: &Path) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("reading the configuration {}", path.display()))?;
-        let mut config = Self::parse(&text).with_context(|| format!("in the configuration {}", path.display()))?;
+        let mut config =
+            Self::parse(&text).with_context(|| format!("in the configuration {}", path.display()))?;
         if let Ok(url) = std::env::var("CREDENZA_DATABASE_URL") {
             config.database = DatabaseSection { url: Some(url), url_file: None };
+        }
+        if let Ok(text) = std::env::var(KEYRING_VARIABLE) {
+            config.keyring = KeyringSection { file: None, text: Some(text.into()) };
         }
         config.check().with_context(|| format!("in the configuration {}", path.display()))?;
         Ok(config)
@@ -225,6 +249,16 @@ impl Config {
         ensure!(
             (1..=604_800).contains(&age),
             "callbacks.max_age_secs is {age}: it has to be between 1 and 604800 (a week)"
+        );
+        ensure!(
+            !self.callbacks.allow_http || !self.callbacks.allow.is_empty(),
+            "callbacks.allow_http is true, but callbacks.allow names no target that it could count for: plain http never \
+             goes to public addresses. Name the targets, or remove it"
+        );
+        ensure!(
+            self.keyring.file.is_some() || self.keyring.text.is_some(),
+            "keyring.file is missing: name the file with the key-encryption keys (`credenza keyring FILE` makes one), or \
+             give its text in the environment variable {KEYRING_VARIABLE}"
         );
         self.check_listener()?;
         self.check_tokens()?;
@@ -265,6 +299,16 @@ impl Config {
                 "tokens.issuers `{}` has both single_tenant and tenants: only one of them makes sense",
                 issuer.issuer
             );
+            for (member, url) in [("discovery", &issuer.discovery), ("jwks", &issuer.jwks)] {
+                if let Some(url) = url {
+                    ensure!(
+                        url.scheme() == "https",
+                        "tokens.issuers `{}` has the {member} `{url}`: it has to be https, because whoever changes it on \
+                         the way decides whose tokens are accepted",
+                        issuer.issuer
+                    );
+                }
+            }
             if let Some(audiences) = &issuer.audiences {
                 ensure!(!audiences.is_empty(), "tokens.issuers `{}` has no audience", issuer.issuer);
             }
@@ -277,16 +321,13 @@ impl Config {
                     "tokens.builtin client `{}`: secret_hash is no argon2id hash. Make one with `credenza hash-secret`",
                     client.id
                 );
-                if let Some(known) = KNOWN_SECRETS
-                    .iter()
-                    .find(|known| issuer::auth::builtin::secret_matches(&client.secret_hash, known))
-                {
-                    bail!(
-                        "tokens.builtin client `{}` has the secret `{known}`, which everybody tries first. Make a \
-                         random one and hash it with `credenza hash-secret`",
-                        client.id
-                    );
-                }
+                // Other secrets that everybody knows are looked for by `serve`: that takes time.
+                ensure!(
+                    client.secret_hash != EXAMPLE_HASH,
+                    "tokens.builtin client `{}` has the secret of the example, which everybody tries first. Make a random \
+                     one and hash it with `credenza hash-secret`",
+                    client.id
+                );
             }
         }
         Ok(())

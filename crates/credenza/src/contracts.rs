@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use domain::contract::{Contract, Finding, Severity};
 use issuer::usecase::contract::ApplyError;
 use store::ContractRow;
@@ -47,12 +47,15 @@ pub async fn run(command: ContractCommand) -> anyhow::Result<ExitCode> {
             let tenant = running.issuer.settings.tenant;
             for row in running.issuer.store.contracts(tenant).await? {
                 let applied = row.applied_at.to_rfc3339();
-                say(&format!("{}  version {}  {}  {}  {applied}", row.id, row.version, row.status, row.name))?;
+                say(&format!(
+                    "{}  version {}  {}  {}  {applied}",
+                    row.id, row.version, row.status, row.name
+                ))?;
             }
             running.stop().await;
             Ok(ExitCode::SUCCESS)
         }
-        ContractCommand::Show { contract, version, installation } => {
+        ContractCommand::Show { contract, contract_version: version, installation } => {
             let (running, ..) = open(&installation).await?;
             let row = find(&running, &contract, version).await;
             running.stop().await;
@@ -71,10 +74,9 @@ async fn find(running: &Running, name_or_id: &str, version: Option<i64>) -> anyh
     };
     match version {
         None => Ok(row),
-        Some(version) => store
-            .contract_version(tenant, row.id, version)
-            .await?
-            .with_context(|| format!("`{name_or_id}` has no version {version}; the current one is {}", row.version)),
+        Some(version) => store.contract_version(tenant, row.id, version).await?.with_context(|| {
+            format!("`{name_or_id}` has no version {version}; the current one is {}", row.version)
+        }),
     }
 }
 
@@ -93,7 +95,10 @@ fn validate(file: &Path) -> anyhow::Result<bool> {
         }
     };
     let issuable = contract.check_issuable();
-    say(&format!("{name}: {}", if issuable.is_ok() { "valid" } else { "valid, but it cannot be issued yet" }))?;
+    say(&format!(
+        "{name}: {}",
+        if issuable.is_ok() { "valid" } else { "valid, but it cannot be issued yet" }
+    ))?;
     print(issuable.as_ref().err().map_or(&[], Vec::as_slice))?;
     print(&contract.advise())?;
     Ok(issuable.is_ok())
@@ -130,8 +135,20 @@ async fn open(installation: &Installation) -> anyhow::Result<(Running, String, d
     }
     let data_dir = &installation.data_dir;
     let origin = std::fs::read_to_string(data_dir.join(dev::ORIGIN_FILE)).with_context(|| {
-        format!("{} is no data directory of `credenza dev`; name one with --data-dir or --config", data_dir.display())
+        format!(
+            "{} is no data directory of `credenza dev`; name one with --data-dir or --config",
+            data_dir.display()
+        )
     })?;
-    let plan = dev::plan(data_dir, None, Url::parse(&origin)?, 300)?;
+    let database = dev::database(data_dir, None)?;
+    if let store::DatabaseUrl::Sqlite(file) = &database {
+        ensure!(
+            file.exists(),
+            "the database {} of the data directory {} is not there: start `credenza dev` with this directory first",
+            file.display(),
+            data_dir.display()
+        );
+    }
+    let plan = dev::plan(data_dir, database, Url::parse(&origin)?, 300)?;
     Ok((Running::open(plan).await?, "Credenza Demo".to_owned(), domain::SignatureAlgorithm::Es256))
 }

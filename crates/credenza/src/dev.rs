@@ -1,5 +1,6 @@
 //! `credenza dev`: everything embedded, and a few lines that say where to click.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::cli::{self, DevArgs};
+use crate::keys::KeyringSource;
 use crate::logging::{self, Format};
 use crate::ready::Ready;
 use crate::server::{self, Listeners};
@@ -34,11 +36,7 @@ const CONTRACTS: [&str; 3] = [
 ];
 
 /// What `dev` keeps in its data directory, as a plan. Also for commands that work on the same directory.
-pub fn plan(data_dir: &Path, database: Option<&str>, public_url: Url, lifetime: i64) -> anyhow::Result<Plan> {
-    let database = match database {
-        Some(url) => url.parse().context("--database")?,
-        None => DatabaseUrl::Sqlite(data_dir.join("credenza.db")),
-    };
+pub fn plan(data_dir: &Path, database: DatabaseUrl, public_url: Url, lifetime: i64) -> anyhow::Result<Plan> {
     let tenant: TenantId = TENANT.parse().context("the development tenant")?;
     Ok(Plan {
         settings: Settings {
@@ -51,14 +49,52 @@ pub fn plan(data_dir: &Path, database: Option<&str>, public_url: Url, lifetime: 
         },
         public_url,
         database,
-        keyring: data_dir.join("keyring"),
-        may_create_keyring: true,
+        keyring: KeyringSource::File { path: data_dir.join("keyring"), may_create: true },
         egress: egress::Policy { allow_http_loopback: true, ..egress::Policy::default() },
     })
 }
 
 /// The file that remembers under which origin a data directory was started: the authority's DID depends on it.
 pub const ORIGIN_FILE: &str = "public-url";
+
+/// The file that remembers the database of a data directory where it is not the usual one. Other commands work on the
+/// same directory without being told. It may hold a password.
+const DATABASE_FILE: &str = "database";
+
+/// The database of a data directory: the one that is asked for, else that of the last start, else a file in it.
+pub fn database(data_dir: &Path, asked: Option<&str>) -> anyhow::Result<DatabaseUrl> {
+    if let Some(url) = asked {
+        return url.parse().context("--database");
+    }
+    let file = data_dir.join(DATABASE_FILE);
+    match std::fs::read_to_string(&file) {
+        Ok(url) => url.trim().parse().with_context(|| format!("reading {}", file.display())),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(usual_database(data_dir)),
+        Err(error) => Err(error).with_context(|| format!("reading {}", file.display())),
+    }
+}
+
+fn usual_database(data_dir: &Path) -> DatabaseUrl {
+    DatabaseUrl::Sqlite(data_dir.join("credenza.db"))
+}
+
+/// Remembers the database. The usual one is remembered by the absence of the file, so that the directory can be moved.
+fn remember_database(data_dir: &Path, database: &DatabaseUrl) -> anyhow::Result<()> {
+    let file = data_dir.join(DATABASE_FILE);
+    let done = if *database == usual_database(data_dir) {
+        match std::fs::remove_file(&file) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    } else {
+        let text = match database {
+            DatabaseUrl::Postgres(url) => url.clone(),
+            DatabaseUrl::Sqlite(path) => format!("sqlite:{}", std::path::absolute(path)?.display()),
+        };
+        crate::tls::write_private(&file, text.as_bytes())
+    };
+    done.with_context(|| format!("writing {}", file.display()))
+}
 
 /// Serves until a signal comes.
 pub async fn run(args: DevArgs) -> anyhow::Result<ExitCode> {
@@ -77,8 +113,10 @@ pub async fn run(args: DevArgs) -> anyhow::Result<ExitCode> {
         "--public-url has to be an https origin without a path, because it becomes the DID"
     );
     remember_origin(&args.data_dir, &public_url)?;
-    let plan = plan(&args.data_dir, args.database.as_deref(), public_url.clone(), args.request_lifetime)?;
+    let database = database(&args.data_dir, args.database.as_deref())?;
+    let plan = plan(&args.data_dir, database.clone(), public_url.clone(), args.request_lifetime)?;
     let running = Running::open(plan).await?;
+    remember_database(&args.data_dir, &database)?;
     let authority = running.set_up("Credenza Demo", args.algorithm).await?;
     for text in CONTRACTS {
         running.issuer.apply_contract(authority, text).await.map_err(crate::contracts::explain)?;
@@ -99,8 +137,7 @@ pub async fn run(args: DevArgs) -> anyhow::Result<ExitCode> {
     let demo = Arc::new(Demo::new(base.as_str(), command));
     let ready = ready(&args, &issuer, token_url.clone(), &secret, ca_file.clone());
     let text = greeting(&args, &issuer, &demo, &token_url, &wallet, &ca_file);
-    let service =
-        wiring::service(&running, Vec::new(), Some(tokens), Some(demo), CancellationToken::new());
+    let service = wiring::service(&running, Vec::new(), Some(tokens), Some(demo), CancellationToken::new());
     let listeners = Listeners { plain: Some(args.http), tls: Some((args.https, tls.server)) };
     server::run(listeners, service, running, || {
         if let Some(file) = &args.ready_file {
@@ -147,7 +184,11 @@ fn client_secret(data_dir: &Path) -> anyhow::Result<String> {
 /// How the wallet is started from here: by cargo from a source tree, by its name where it is installed.
 fn wallet_program() -> String {
     let from_source = std::path::Path::new("crates/wallet/Cargo.toml").exists();
-    if from_source { "cargo run --release --quiet --package wallet --".to_owned() } else { "wallet".to_owned() }
+    if from_source {
+        "cargo run --release --quiet --package wallet --".to_owned()
+    } else {
+        "wallet".to_owned()
+    }
 }
 
 fn ready(
@@ -164,7 +205,7 @@ fn ready(
         public_url: issuer.urls.base().to_owned(),
         admin_url: Some(format!("http://{}", args.http)),
         tenant_id: TENANT.to_owned(),
-        authority_did: directory.authorities().last().map(|entry| entry.authority.did.to_string()),
+        authority_did: issuer.own_authority().map(|entry| entry.authority.did.to_string()),
         manifest_url: directory
             .contracts()
             .into_iter()
@@ -190,8 +231,7 @@ fn greeting(
     wallet: &str,
     ca_file: &Path,
 ) -> String {
-    let directory = issuer.directory.snapshot();
-    let did = directory.authorities().last().map(|entry| entry.authority.did.to_string()).unwrap_or_default();
+    let did = issuer.own_authority().map(|entry| entry.authority.did.to_string()).unwrap_or_default();
     let ca = ca_file.display();
     let secret_file = args.data_dir.join("client-secret");
     let secret_file = secret_file.display();
@@ -213,4 +253,36 @@ Ctrl-C stops.",
         page = demo.page(),
         public = issuer.urls.base(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(url: &DatabaseUrl) -> String {
+        format!("{url:?}")
+    }
+
+    #[test]
+    fn a_data_directory_remembers_its_database() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let directory = tempfile::tempdir().unwrap();
+        let dir = directory.path();
+        let remembered = || database(dir, None).unwrap();
+        assert_eq!(remembered(), usual_database(dir));
+        let url = "postgres://user:secret@db.example/credenza";
+        let asked = database(dir, Some(url)).unwrap();
+        assert_eq!(remembered(), usual_database(dir), "asking is not remembering");
+        remember_database(dir, &asked).unwrap();
+        assert_eq!(remembered(), DatabaseUrl::Postgres(url.to_owned()));
+        let mode = std::fs::metadata(dir.join(DATABASE_FILE)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "it holds a password");
+        remember_database(dir, &DatabaseUrl::Sqlite("relative.db".into())).unwrap();
+        assert!(text(&remembered()).starts_with("sqlite:/"), "also from another working directory");
+        remember_database(dir, &usual_database(dir)).unwrap();
+        assert_eq!(remembered(), usual_database(dir));
+        assert!(database(dir, Some("mysql://x")).is_err());
+        std::fs::write(dir.join(DATABASE_FILE), "nonsense").unwrap();
+        assert!(database(dir, None).is_err(), "nothing else is used instead");
+    }
 }

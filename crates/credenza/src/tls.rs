@@ -5,7 +5,10 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
+};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -46,8 +49,10 @@ impl Development {
         if !(ca_file.exists() && key_file.exists()) {
             make_authority(&ca_file, &key_file, now).context("making the local certificate authority")?;
         }
-        let ca_key = fs::read_to_string(&key_file).with_context(|| format!("reading {}", key_file.display()))?;
-        let ca_key = KeyPair::from_pem(&ca_key).with_context(|| format!("{} holds no key", key_file.display()))?;
+        let ca_key =
+            fs::read_to_string(&key_file).with_context(|| format!("reading {}", key_file.display()))?;
+        let ca_key =
+            KeyPair::from_pem(&ca_key).with_context(|| format!("{} holds no key", key_file.display()))?;
         // Name and key are all that a leaf takes from its issuer, and both are the same at every start.
         let authority = Issuer::new(authority_params(now)?, ca_key);
         let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
@@ -85,7 +90,10 @@ fn make_authority(ca_file: &Path, key_file: &Path, now: domain::Timestamp) -> an
     Ok(())
 }
 
-fn validity(now: domain::Timestamp, days: i64) -> anyhow::Result<(time::OffsetDateTime, time::OffsetDateTime)> {
+fn validity(
+    now: domain::Timestamp,
+    days: i64,
+) -> anyhow::Result<(time::OffsetDateTime, time::OffsetDateTime)> {
     let now = time::OffsetDateTime::from_unix_timestamp(now.seconds())?;
     // A day back: clocks of phones and containers differ.
     Ok((now - time::Duration::days(1), now + time::Duration::days(days)))
@@ -100,5 +108,12 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
         use std::os::unix::fs::OpenOptionsExt as _;
         options.mode(0o600);
     }
-    options.open(path)?.write_all(bytes)
+    let mut file = options.open(path)?;
+    // The mode above counts for a new file only.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        file.set_permissions(fs::Permissions::from_mode(0o600))?;
+    }
+    file.write_all(bytes)
 }

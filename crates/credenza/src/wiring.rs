@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use domain::{Clock, SignatureAlgorithm};
@@ -17,19 +18,23 @@ use url::Url;
 
 use crate::clock::SystemClock;
 use crate::config::Config;
-use crate::keys::{self, Rows};
+use crate::keys::{self, KeyringSource, Rows};
 
 /// The back end's name in key references.
 pub const SOFTWARE: &str = "software";
+
+/// How long what is in flight may take once the listeners have closed: calls of callbacks take up to 10.5 s.
+const FINISH_LIMIT: Duration = Duration::from_secs(12);
+
+/// The same with the commits that follow from it.
+const STOP_LIMIT: Duration = Duration::from_secs(15);
 
 /// What an installation is made of, whoever describes it.
 pub struct Plan {
     pub settings: Settings,
     pub public_url: Url,
     pub database: DatabaseUrl,
-    pub keyring: std::path::PathBuf,
-    /// Whether a missing key-encryption key may be made: only in development.
-    pub may_create_keyring: bool,
+    pub keyring: KeyringSource,
     pub egress: egress::Policy,
 }
 
@@ -51,7 +56,8 @@ pub async fn open_store(config: &Config) -> anyhow::Result<Store> {
 pub fn plan(config: &Config) -> anyhow::Result<Plan> {
     let mut extra_roots = Vec::new();
     for file in &config.callbacks.extra_ca_files {
-        let pem = std::fs::read(file).with_context(|| format!("reading callbacks.extra_ca_files {}", file.display()))?;
+        let pem = std::fs::read(file)
+            .with_context(|| format!("reading callbacks.extra_ca_files {}", file.display()))?;
         extra_roots.push(pem);
     }
     Ok(Plan {
@@ -65,8 +71,11 @@ pub fn plan(config: &Config) -> anyhow::Result<Plan> {
         },
         public_url: config.service.public_url.clone(),
         database: config.database_url()?,
-        keyring: config.keyring.file.clone(),
-        may_create_keyring: false,
+        keyring: match (&config.keyring.text, &config.keyring.file) {
+            (Some(text), _) => KeyringSource::Environment(text.clone()),
+            (None, Some(file)) => KeyringSource::File { path: file.clone(), may_create: false },
+            (None, None) => anyhow::bail!("keyring.file is missing"),
+        },
         egress: egress::Policy {
             allowed_targets: config.callbacks.allow.clone(),
             allow_http_targets: config.callbacks.allow_http,
@@ -83,7 +92,7 @@ impl Running {
         let tenant = plan.settings.tenant;
         let store = Store::open(&plan.database, Arc::clone(&clock)).await.context("opening the database")?;
         let store = Arc::new(store);
-        let keyring = Arc::new(keys::open(&plan.keyring, &store, plan.may_create_keyring).await?);
+        let keyring = Arc::new(keys::open(&plan.keyring, &store).await?);
         keys::rewrap(&keyring, &store, tenant).await?;
         let rows = Rows { store: Arc::clone(&store), tenant, clock: Arc::clone(&clock) };
         let software =
@@ -96,8 +105,8 @@ impl Running {
         let parts = Parts {
             urls: Urls::new(&plan.public_url, tenant),
             settings: plan.settings,
-            store,
-            keyring,
+            store: Arc::clone(&store),
+            keyring: Arc::clone(&keyring),
             signers,
             documents: Arc::new(egress.clone()),
             egress,
@@ -105,6 +114,8 @@ impl Running {
             stop: stop_committer.clone(),
         };
         let (issuer, committer) = Issuer::build(parts).await.context("starting the service")?;
+        // Only now is it known that they open everything.
+        keys::remember(&keyring, &store).await?;
         Ok(Self {
             issuer,
             stop_workers: CancellationToken::new(),
@@ -115,7 +126,11 @@ impl Running {
     }
 
     /// Makes sure of the authority and signs what is not signed yet.
-    pub async fn set_up(&self, name: &str, algorithm: SignatureAlgorithm) -> anyhow::Result<domain::AuthorityId> {
+    pub async fn set_up(
+        &self,
+        name: &str,
+        algorithm: SignatureAlgorithm,
+    ) -> anyhow::Result<domain::AuthorityId> {
         let authority = self
             .issuer
             .ensure_authority(name, SOFTWARE, algorithm)
@@ -132,17 +147,28 @@ impl Running {
         self.workers.push(tokio::spawn(worker::sweeper::run(Arc::clone(issuer), stop.clone())));
     }
 
-    /// Finishes what is in flight: callbacks under way, then changes that wait for their commit.
+    /// Finishes what is in flight, within 15 s: signing steps and callbacks under way, then changes that wait for their
+    /// commit. What a database that does not answer keeps from ending is left as a crash would leave it.
     pub async fn stop(self) {
+        let begun = tokio::time::Instant::now();
         self.stop_workers.cancel();
-        for worker in self.workers {
-            if let Err(error) = worker.await {
-                tracing::warn!(%error, "a worker did not end well");
+        let (issuer, workers) = (&self.issuer, self.workers);
+        let in_flight = async {
+            issuer.steps.ended().await;
+            for worker in workers {
+                if let Err(error) = worker.await {
+                    tracing::warn!(%error, "a worker did not end well");
+                }
             }
+        };
+        if tokio::time::timeout_at(begun + FINISH_LIMIT, in_flight).await.is_err() {
+            tracing::warn!("what is in flight takes too long and is left behind");
         }
         self.stop_committer.cancel();
-        if let Err(error) = self.committer.await {
-            tracing::warn!(%error, "the committer did not end well");
+        match tokio::time::timeout_at(begun + STOP_LIMIT, self.committer).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "the committer did not end well"),
+            Err(_elapsed) => tracing::warn!("changes still wait for their commit and are left behind"),
         }
     }
 }

@@ -185,7 +185,10 @@ pub fn parse_contract(row: &ContractRow) -> Result<Contract, DirectoryError> {
     Contract::parse(&row.document).map_err(|findings| DirectoryError::Contract {
         name: row.name.clone(),
         version: row.version,
-        problem: findings.first().map(|finding| format!("{}: {}", finding.path, finding.message)).unwrap_or_default(),
+        problem: findings
+            .first()
+            .map(|finding| format!("{}: {}", finding.path, finding.message))
+            .unwrap_or_default(),
     })
 }
 
@@ -265,8 +268,7 @@ async fn authority_entry(
         .iter()
         .find(|(id, _)| keys.iter().any(|key| key.id == *id && key.state.is_published()))
         .map(|(_, token)| did_web::did_configuration(&[token]));
-    let linked =
-        active.as_ref().is_some_and(|active| linkage.iter().any(|(id, _)| *id == active.key.id));
+    let linked = active.as_ref().is_some_and(|active| linkage.iter().any(|(id, _)| *id == active.key.id));
     Ok(AuthorityEntry { authority, active, keys, document, configuration, linked })
 }
 

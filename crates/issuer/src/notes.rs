@@ -15,8 +15,16 @@ const PER_REQUEST: u32 = 20;
 const REMEMBERED: usize = 16_384;
 
 /// Counts notes by request.
-#[derive(Default)]
-pub struct Notes(Mutex<Counted>);
+pub struct Notes {
+    per_request: u32,
+    counted: Mutex<Counted>,
+}
+
+impl Default for Notes {
+    fn default() -> Self {
+        Self { per_request: PER_REQUEST, counted: Mutex::default() }
+    }
+}
 
 #[derive(Default)]
 struct Counted {
@@ -25,9 +33,14 @@ struct Counted {
 }
 
 impl Notes {
+    /// One note per request: for what says the same each time.
+    pub fn once() -> Self {
+        Self { per_request: 1, ..Self::default() }
+    }
+
     /// Whether one more note of this request may be taken.
     pub fn admit(&self, request: RequestId) -> bool {
-        let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
         if !counted.counts.contains_key(&request) {
             counted.order.push_back(request);
             if counted.order.len() > REMEMBERED
@@ -38,7 +51,7 @@ impl Notes {
         }
         let count = counted.counts.entry(request).or_default();
         *count = count.saturating_add(1);
-        *count <= PER_REQUEST
+        *count <= self.per_request
     }
 }
 
@@ -57,12 +70,19 @@ mod tests {
     }
 
     #[test]
+    fn once_is_once() {
+        let notes = Notes::once();
+        let request = RequestId::new(Uuid::new_v4());
+        assert_eq!((0..100).filter(|_| notes.admit(request)).count(), 1);
+    }
+
+    #[test]
     fn the_memory_is_bounded() {
         let notes = Notes::default();
         for _ in 0..REMEMBERED + 100 {
             notes.admit(RequestId::new(Uuid::new_v4()));
         }
-        let counted = notes.0.lock().unwrap();
+        let counted = notes.counted.lock().unwrap();
         assert_eq!(counted.counts.len(), REMEMBERED);
         assert_eq!(counted.order.len(), REMEMBERED);
     }

@@ -288,7 +288,11 @@ async fn local_key(
 }
 
 /// Puts the service's keys under the primary key-encryption key; says how many were under another one.
-pub async fn rewrap_local_keys(store: &Store, keyring: &Keyring, tenant: TenantId) -> Result<usize, SealError> {
+pub async fn rewrap_local_keys(
+    store: &Store,
+    keyring: &Keyring,
+    tenant: TenantId,
+) -> Result<usize, SealError> {
     let owner = tenant.to_string();
     let mut moved = 0;
     for (name, sealed) in store.local_secrets(tenant).await? {

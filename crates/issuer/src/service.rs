@@ -13,7 +13,7 @@ use crate::directory::{Directory, DirectoryError};
 use crate::holder::DocumentReader;
 use crate::notes::Notes;
 use crate::sealed::{LocalKeys, SealError};
-use crate::signing::{SigningPath, committer::Committer};
+use crate::signing::{SigningPath, committer::Committer, steps::Steps};
 use crate::status::StatusIndices;
 use crate::urls::Urls;
 
@@ -96,8 +96,12 @@ pub struct Issuer {
     pub clock: Arc<dyn Clock>,
     /// Wakes the outbox when a callback was stored.
     pub callbacks: Arc<Notify>,
+    /// What runs to its end even when its caller goes away.
+    pub steps: Steps,
     /// Limits what anonymous calls write into the ledger.
     pub(crate) notes: Notes,
+    /// The same for fetched contracts: wallets and browsers repeat that call, and it says the same each time.
+    pub(crate) fetches: Notes,
 }
 
 impl Issuer {
@@ -108,7 +112,8 @@ impl Issuer {
         let (committer, task) = Committer::start(Arc::clone(&parts.store), parts.stop);
         let Signers { backends, mint } = parts.signers;
         let signing = SigningPath::new(committer, backends, mint, Arc::clone(&parts.clock));
-        let directory = Directory::load(&parts.store, &parts.urls, tenant, parts.settings.relative_ids).await?;
+        let directory =
+            Directory::load(&parts.store, &parts.urls, tenant, parts.settings.relative_ids).await?;
         let issuer = Self {
             status: StatusIndices::new(tenant),
             settings: parts.settings,
@@ -122,7 +127,9 @@ impl Issuer {
             documents: parts.documents,
             clock: parts.clock,
             callbacks: Arc::new(Notify::new()),
+            steps: Steps::on(tokio::runtime::Handle::current()),
             notes: Notes::default(),
+            fetches: Notes::once(),
         };
         Ok((Arc::new(issuer), task))
     }

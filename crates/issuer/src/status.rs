@@ -40,7 +40,8 @@ impl StatusIndices {
         if let Some(place) = places.pop() {
             return Ok(place);
         }
-        let block = store.lease_status_block(self.tenant, authority, BLOCK, Uuid::new_v4(), LIST, now).await?;
+        let block =
+            store.lease_status_block(self.tenant, authority, BLOCK, Uuid::new_v4(), LIST, now).await?;
         places.extend((block.first..block.first + block.len).map(|index| (block.list, index)));
         shuffle(places);
         places.pop().ok_or(StoreError::Corrupt("status_list.size"))

@@ -66,7 +66,10 @@ impl Urls {
     /// Where a contract is fetched: front ends configure it.
     #[must_use]
     pub fn manifest(&self, contract: ContractId) -> String {
-        format!("{}/v1.0/tenants/{}/verifiableCredentials/contracts/{contract}/manifest", self.base, self.tenant)
+        format!(
+            "{}/v1.0/tenants/{}/verifiableCredentials/contracts/{contract}/manifest",
+            self.base, self.tenant
+        )
     }
 
     /// The same for one request: wallets give the whole address back, so an answer always names its request.
@@ -141,9 +144,12 @@ mod tests {
     fn wallet_facing_addresses_keep_to_the_characters_that_ios_leaves_alone() {
         let (contract, request) = (CONTRACT.parse().unwrap(), REQUEST.parse().unwrap());
         let urls = urls();
-        for address in
-            [urls.request_object(request), urls.manifest_of(contract, request), urls.issue(), urls.completion()]
-        {
+        for address in [
+            urls.request_object(request),
+            urls.manifest_of(contract, request),
+            urls.issue(),
+            urls.completion(),
+        ] {
             let bad = address.chars().find(|c| !c.is_ascii_alphanumeric() && !":-._~/?%=".contains(*c));
             assert_eq!(bad, None, "{address}");
             assert!(address.matches('?').count() <= 1);
@@ -156,7 +162,8 @@ mod tests {
         let tenant = TENANT.parse().unwrap();
         let read = ManifestAddress::parse(&urls().manifest_of(contract, request));
         assert_eq!(read, Some(ManifestAddress { tenant, contract, request: Some(request) }));
-        let read = ManifestAddress::parse(&urls().manifest(contract).to_uppercase().replace("HTTPS", "https"));
+        let read =
+            ManifestAddress::parse(&urls().manifest(contract).to_uppercase().replace("HTTPS", "https"));
         assert_eq!(read, Some(ManifestAddress { tenant, contract, request: None }));
     }
 

@@ -119,12 +119,6 @@ CREATE TABLE request (
     expires_at       BIGINT NOT NULL,
     issued_at        BIGINT,
     ended_at         BIGINT,
-    -- Sealed; erased when the request ends.
-    payload          TEXT,
-    callback         TEXT,
-    credential       TEXT,
-    -- The signed request object: every fetch gets these bytes.
-    object           TEXT,
     -- Keyed hash of what the wallet has to send.
     pin_hash         TEXT,
     pin_failures     BIGINT NOT NULL,
@@ -132,10 +126,22 @@ CREATE TABLE request (
     -- Thumbprint of the holder key that the first valid proof bound.
     holder           TEXT,
     next_callback    BIGINT NOT NULL,
+    -- 1 while an expired request keeps its callback, because its wallet may still report.
+    keeps_callback   BIGINT NOT NULL,
     PRIMARY KEY (tenant, id)
 );
 CREATE INDEX request_due ON request (expires_at) WHERE state IN ('created', 'retrieved', 'issued');
-CREATE INDEX request_callback ON request (ended_at) WHERE state = 'expired' AND callback IS NOT NULL;
+CREATE INDEX request_callback_due ON request (ended_at) WHERE keeps_callback = 1;
+
+-- The large texts of a request, apart from it because its row changes at every step: `payload`, `callback` and
+-- `credential` are sealed, `object` is the signed request object. Erased when the request ends.
+CREATE TABLE request_part (
+    tenant  TEXT NOT NULL,
+    request TEXT NOT NULL,
+    part    TEXT NOT NULL,
+    value   TEXT NOT NULL,
+    PRIMARY KEY (tenant, request, part)
+);
 
 -- What is about to be signed. Committed before the back end is asked: no intent, no signature.
 CREATE TABLE intent (

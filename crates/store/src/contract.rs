@@ -10,10 +10,7 @@ sql!(
     "INSERT INTO contract (tenant, id, authority, name, status, current_version, created_at) \
      VALUES ($1, $2, $3, $4, $5, 0, $6) ON CONFLICT DO NOTHING"
 );
-sql!(
-    NAME_TAKEN,
-    "SELECT id FROM contract WHERE tenant = $1 AND name = $2 AND id <> $3"
-);
+sql!(NAME_TAKEN, "SELECT id FROM contract WHERE tenant = $1 AND name = $2 AND id <> $3");
 sql!(
     LATEST,
     "SELECT version FROM contract_version WHERE tenant = $1 AND contract = $2 ORDER BY version DESC LIMIT 1"
@@ -120,7 +117,11 @@ fn contract_row(row: &mut crate::engine::Row) -> Result<ContractRow, StoreError>
 impl Store {
     /// Stores version `row.version` of a contract. Wallets get it only after [`Store::make_contract_current`]. Says no
     /// when the name is another contract's, or when the version is not the one after the newest.
-    pub async fn insert_contract_version(&self, tenant: TenantId, row: &ContractRow) -> Result<bool, StoreError> {
+    pub async fn insert_contract_version(
+        &self,
+        tenant: TenantId,
+        row: &ContractRow,
+    ) -> Result<bool, StoreError> {
         let row = row.clone();
         self.engine
             .write("insert_contract_version", move |conn| {

@@ -31,10 +31,7 @@ sql!(
     "UPDATE signing_key SET state = 'retired', retired_at = $4 WHERE tenant = $1 AND authority = $2 AND id = $3 \
      AND state = 'active'"
 );
-sql!(
-    RESERVED,
-    "SELECT reserved_until FROM signing_key WHERE tenant = $1 AND authority = $2 AND id = $3"
-);
+sql!(RESERVED, "SELECT reserved_until FROM signing_key WHERE tenant = $1 AND authority = $2 AND id = $3");
 sql!(
     SOFTWARE_INSERT,
     "INSERT INTO software_key (tenant, name, version, algorithm, public, sealed, disabled, created_at) \
@@ -174,7 +171,8 @@ impl Store {
             .read(move |conn| {
                 let key = key.clone();
                 Box::pin(async move {
-                    let params = [tenant.to_string().into(), authority.to_string().into(), key.as_str().into()];
+                    let params =
+                        [tenant.to_string().into(), authority.to_string().into(), key.as_str().into()];
                     let mut rows = conn.rows(&RESERVED, &params).await?;
                     rows.first_mut().map(|row| row.int().map(Timestamp::from_millis)).transpose()
                 })

@@ -25,8 +25,8 @@ use domain::Clock;
 
 pub use authority::Authority;
 pub use batch::{
-    CallbackFinished, CallbackRow, CredentialOutcome, Effect, NewRequest, OpenIntent, Outcome, Reattempt, Report,
-    RequestChange, Write, Written,
+    CallbackFinished, CallbackRow, CredentialOutcome, Effect, NewRequest, OpenIntent, Outcome, Reattempt,
+    Report, RequestChange, Write, Written,
 };
 pub use contract::{ContractRow, NewestContract, SignedContract};
 pub use key::SoftwareKeyRow;
@@ -54,6 +54,12 @@ pub enum StoreError {
     /// The database was closed, or a connection was used where it cannot be.
     #[error("the database is closed")]
     Closed,
+    /// No answer in time; whether the change was stored is unknown.
+    #[error("the database did not answer in time")]
+    TimedOut,
+    /// The batch that carried the change failed as a whole, for this reason.
+    #[error(transparent)]
+    Batch(Arc<StoreError>),
     /// A row holds what this program never writes.
     #[error("the database holds an unexpected value in {0}")]
     Corrupt(&'static str),
@@ -77,6 +83,35 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether the database (or the encoding on the way to it) refused what a transaction holds. Then nothing of it was
+    /// stored, and the same without the offending member may be. Not so when the database could not be reached, was
+    /// busy, or did not say how a COMMIT ended.
+    #[must_use]
+    pub fn is_rejected_data(&self) -> bool {
+        match self {
+            Self::Sqlite(rusqlite::Error::SqliteFailure(error, _)) => matches!(
+                error.code,
+                rusqlite::ErrorCode::ConstraintViolation
+                    | rusqlite::ErrorCode::TypeMismatch
+                    | rusqlite::ErrorCode::TooBig
+            ),
+            Self::Sqlite(error) => matches!(error, rusqlite::Error::ToSqlConversionFailure(_)),
+            // SQLSTATE classes: cardinality, data exception, integrity constraint, check option, program limit.
+            Self::Postgres(sqlx::Error::Database(error)) => error.code().is_some_and(|code| {
+                ["21", "22", "23", "44", "54"].iter().any(|class| code.starts_with(class))
+            }),
+            Self::Postgres(error) => matches!(error, sqlx::Error::Encode(_)),
+            Self::Corrupt(_) | Self::Encode(_) => true,
+            Self::Batch(error) => error.is_rejected_data(),
+            Self::Thread(_)
+            | Self::Closed
+            | Self::TimedOut
+            | Self::SchemaTooNew { .. }
+            | Self::MigrationChanged(_)
+            | Self::UnknownUrl => false,
+        }
+    }
+
     fn is_serialization_failure(&self) -> bool {
         match self {
             Self::Postgres(sqlx::Error::Database(error)) => {
@@ -137,9 +172,46 @@ impl Store {
         Ok(store)
     }
 
-    /// A statement that proves that the database answers, for `/readyz`.
+    /// Proves that the database answers and that changes still have somebody to carry them, for `/readyz`.
     pub async fn ping(&self) -> Result<(), StoreError> {
         engine::sql!(PING, "SELECT CAST(1 AS BIGINT)");
+        if !self.engine.has_writer() {
+            return Err(StoreError::Closed);
+        }
         self.engine.read(|conn| Box::pin(async move { conn.rows(&PING, &[]).await.map(|_rows| ()) })).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sqlite(extended_code: i32) -> StoreError {
+        StoreError::Sqlite(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(extended_code), None))
+    }
+
+    #[test]
+    fn only_a_refusal_of_the_data_is_one() {
+        for error in [
+            sqlite(rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE),
+            sqlite(rusqlite::ffi::SQLITE_MISMATCH),
+            sqlite(rusqlite::ffi::SQLITE_TOOBIG),
+            StoreError::Corrupt("a row"),
+            StoreError::Batch(Arc::new(StoreError::Corrupt("a row"))),
+        ] {
+            assert!(error.is_rejected_data(), "{error:?}");
+        }
+        for error in [
+            sqlite(rusqlite::ffi::SQLITE_BUSY),
+            sqlite(rusqlite::ffi::SQLITE_FULL),
+            sqlite(rusqlite::ffi::SQLITE_IOERR_FSYNC),
+            StoreError::Postgres(sqlx::Error::PoolTimedOut),
+            StoreError::Postgres(sqlx::Error::Io(std::io::ErrorKind::ConnectionReset.into())),
+            StoreError::TimedOut,
+            StoreError::Closed,
+            StoreError::Batch(Arc::new(StoreError::Closed)),
+        ] {
+            assert!(!error.is_rejected_data(), "{error:?}");
+        }
     }
 }

@@ -2,8 +2,8 @@
 
 use domain::request::RequestState;
 use domain::{
-    AuthorityId, ClientId, ContractId, CustomerId, IntentId, KeyId, KeyRef, RequestId, SignatureAlgorithm, TenantId,
-    Timestamp, TransactionId,
+    AuthorityId, ClientId, ContractId, CustomerId, IntentId, KeyId, KeyRef, RequestId, SignatureAlgorithm,
+    TenantId, Timestamp, TransactionId,
 };
 use uuid::Uuid;
 
@@ -13,7 +13,10 @@ use crate::{Store, StoreError};
 sql!(
     GET,
     "SELECT transaction_id, authority, contract, contract_version, client, customer, state, created_at, expires_at, \
-     issued_at, payload, callback, credential, object, pin_hash, pin_failures, holder \
+     issued_at, (SELECT p.value FROM request_part p WHERE p.tenant = $1 AND p.request = $2 AND p.part = 'payload'), \
+     (SELECT p.value FROM request_part p WHERE p.tenant = $1 AND p.request = $2 AND p.part = 'callback'), \
+     (SELECT p.value FROM request_part p WHERE p.tenant = $1 AND p.request = $2 AND p.part = 'credential'), \
+     (SELECT p.value FROM request_part p WHERE p.tenant = $1 AND p.request = $2 AND p.part = 'object'), pin_hash, pin_failures, holder \
      FROM request WHERE tenant = $1 AND id = $2"
 );
 sql!(
@@ -102,11 +105,16 @@ pub struct StoredIntent {
 
 impl Store {
     /// A request by its id.
-    pub async fn request(&self, tenant: TenantId, id: RequestId) -> Result<Option<StoredRequest>, StoreError> {
+    pub async fn request(
+        &self,
+        tenant: TenantId,
+        id: RequestId,
+    ) -> Result<Option<StoredRequest>, StoreError> {
         self.engine
             .read(move |conn| {
                 Box::pin(async move {
-                    let mut rows = conn.rows(&GET, &[tenant.to_string().into(), id.to_string().into()]).await?;
+                    let mut rows =
+                        conn.rows(&GET, &[tenant.to_string().into(), id.to_string().into()]).await?;
                     let Some(row) = rows.first_mut() else { return Ok(None) };
                     Ok(Some(StoredRequest {
                         tenant,
@@ -170,7 +178,10 @@ impl Store {
                         status: match (row.opt_text()?, row.opt_int()?) {
                             (Some(list), Some(index)) => {
                                 let list = list.parse();
-                                Some((list.map_err(|_source| StoreError::Corrupt("intent.status_list"))?, index))
+                                Some((
+                                    list.map_err(|_source| StoreError::Corrupt("intent.status_list"))?,
+                                    index,
+                                ))
                             }
                             _ => None,
                         },

@@ -120,12 +120,8 @@ impl Store {
             .write("local_secret_or_insert", move |conn| {
                 let (name, sealed) = (name.clone(), sealed.clone());
                 Box::pin(async move {
-                    let params = [
-                        tenant.to_string().into(),
-                        name.as_str().into(),
-                        sealed.into(),
-                        at.millis().into(),
-                    ];
+                    let params =
+                        [tenant.to_string().into(), name.as_str().into(), sealed.into(), at.millis().into()];
                     conn.exec(&SET_SECRET, &params).await?;
                     let mut rows = conn.rows(&SECRET, &[tenant.to_string().into(), name.into()]).await?;
                     rows.first_mut().ok_or(StoreError::Corrupt("local_secret"))?.text()

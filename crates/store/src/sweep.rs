@@ -3,6 +3,7 @@
 use domain::audit::{Event, EventKind, Subject};
 use domain::{ClientId, CustomerId, IntentId, KeyRef, TenantId, Timestamp};
 
+use crate::batch::part::{self, Ended};
 use crate::engine::{Conn, Row, sql};
 use crate::{Store, StoreError};
 
@@ -13,10 +14,10 @@ sql!(
     "WITH due AS MATERIALIZED (SELECT q.tenant, q.id FROM request q \
      WHERE q.state IN ('created', 'retrieved', 'issued') AND q.expires_at <= @now - $1 \
      ORDER BY q.expires_at LIMIT $2 @skip_locked) \
-     UPDATE request SET state = 'expired', ended_at = @now, payload = NULL, credential = NULL, \
-     object = NULL, pin_hash = NULL, callback = CASE WHEN request.issued_at IS NULL THEN NULL ELSE request.callback END \
+     UPDATE request SET state = 'expired', ended_at = @now, pin_hash = NULL, \
+     keeps_callback = CASE WHEN request.issued_at IS NULL THEN 0 ELSE 1 END \
      WHERE (tenant, id) IN (SELECT d.tenant, d.id FROM due d) \
-     RETURNING tenant, transaction_id, authority, contract, client, customer, issued_at"
+     RETURNING tenant, transaction_id, authority, contract, client, customer, issued_at, id"
 );
 sql!(
     VOID_ENDED,
@@ -27,7 +28,7 @@ sql!(
 // A wallet's last word may come after the request's end, but not for ever: then the callback's secrets go too.
 sql!(
     FORGET_CALLBACK,
-    "UPDATE request SET callback = NULL WHERE state = 'expired' AND callback IS NOT NULL AND ended_at <= @now - $1"
+    "UPDATE request SET keeps_callback = 0 WHERE keeps_callback = 1 AND ended_at <= @now - $1 RETURNING tenant, id"
 );
 sql!(
     ORPHANS,
@@ -40,7 +41,7 @@ sql!(
 sql!(
     INTENT_SUBJECT,
     "SELECT i.tenant, i.transaction_id, i.authority, q.contract, q.client, q.customer, i.digest, \
-     i.backend || '/' || i.key_name || '/' || i.key_version AS key_ref \
+     i.backend, i.key_name, i.key_version, i.purpose \
      FROM intent i LEFT JOIN request q ON q.tenant = i.tenant AND q.id = i.request \
      WHERE i.tenant = $1 AND i.id = $2"
 );
@@ -85,9 +86,17 @@ impl Store {
                 Box::pin(async move {
                     let mut events = Vec::new();
                     let mut expired = 0;
+                    // An issued one keeps its callback: its wallet may still report.
+                    let (mut over, mut silent) = (Vec::new(), Vec::new());
                     for mut row in conn.rows(&EXPIRE, &[grace_ms.into(), limit.into()]).await? {
                         let subject = subject(&mut row)?;
                         let issued = row.opt_int()?.is_some();
+                        let ended = Ended { tenant: subject.tenant, request: row.parsed("request.id")? };
+                        if issued {
+                            silent.push(ended)
+                        } else {
+                            over.push(ended)
+                        }
                         events
                             .push(Event::new(&subject, EventKind::RequestExpired, at).with("issued", issued));
                         expired += 1;
@@ -96,7 +105,12 @@ impl Store {
                     let orphaned = orphans.len();
                     events.extend(orphans);
                     conn.exec(&VOID_ENDED, &[grace_ms.into()]).await?;
-                    conn.exec(&FORGET_CALLBACK, &[keep_callback_ms.into()]).await?;
+                    for mut row in conn.rows(&FORGET_CALLBACK, &[keep_callback_ms.into()]).await? {
+                        let tenant = row.parsed("request.tenant")?;
+                        over.push(Ended { tenant, request: row.parsed("request.id")? });
+                    }
+                    part::erase(conn, &over).await?;
+                    part::erase_but_callback(conn, &silent).await?;
                     conn.exec(&FORGET_JTI, &[]).await?;
                     crate::ledger::append(conn, &events).await?;
                     Ok(Swept { expired, orphaned })

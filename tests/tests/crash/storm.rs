@@ -82,7 +82,7 @@ pub async fn run(credenza: Credenza, database: &Database, rounds: usize) -> Afte
 
 /// Shows a person's panic at once.
 fn fail_early(people: &mut JoinSet<()>) {
-    while let Some(ended) = people.try_join_next() {
+    if let Some(ended) = people.try_join_next() {
         ended.expect("nobody is turned away");
         panic!("somebody went home early");
     }

@@ -83,7 +83,7 @@ impl World {
         let mut turn = 0;
         while !self.closing.load(Ordering::Relaxed) {
             turn += 1;
-            let Some((index, link)) = self.create(turn % 2 == 0).await else { continue };
+            let Some((index, link)) = self.create(usize::is_multiple_of(turn, 2)).await else { continue };
             self.finish(index, &link, turn).await;
         }
     }
@@ -138,14 +138,14 @@ impl World {
         self.note(index, |issuance| issuance.objects.extend([first, again]));
         let contract = persist(|| self.session.contract(&opened, system_now())).await;
 
-        let credential = if turn % 3 == 0 {
+        let credential = if turn.is_multiple_of(3) {
             self.ask_twice_at_once(&holder, &opened, &contract).await
         } else {
             persist(|| self.issue(&holder, &opened, &contract)).await
         };
         self.judge(&credential, &opened, &holder);
         self.note(index, |issuance| issuance.credentials.push(credential));
-        if turn % 4 == 0 {
+        if turn.is_multiple_of(4) {
             // Before it says that it stored the credential, a wallet may ask for it again.
             let again = persist(|| self.issue(&holder, &opened, &contract)).await;
             self.note(index, |issuance| issuance.credentials.push(again));

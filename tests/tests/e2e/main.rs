@@ -2,5 +2,7 @@
 
 mod architecture;
 mod bad_input;
+mod contracts;
 mod issuance;
+mod outbox;
 mod store;

@@ -51,10 +51,18 @@ fn unsafe_or_contradictory_members_are_named() {
         ("https://issuer.example", "https://user:pw@issuer.example", "user or a password"),
         ("certificate = \"cert.pem\"", "", "belong together"),
         ("certificate = \"cert.pem\"\nprivate_key = \"key.pem\"", "", "listen.behind_proxy = true"),
-        ("certificate = \"cert.pem\"", "certificate = \"cert.pem\"\nbehind_proxy = true", "exclude each other"),
+        (
+            "certificate = \"cert.pem\"",
+            "certificate = \"cert.pem\"\nbehind_proxy = true",
+            "exclude each other",
+        ),
         ("url = \"sqlite:credenza.db\"", "", "exactly one of url and url_file"),
         ("url = \"sqlite:credenza.db\"", "url = \"mysql://x\"", "database.url"),
-        ("single_tenant = true", "single_tenant = true\njwks = \"https://login.example/keys\"", "exactly one of"),
+        (
+            "single_tenant = true",
+            "single_tenant = true\njwks = \"https://login.example/keys\"",
+            "exactly one of",
+        ),
         ("single_tenant = true", "single_tenant = true\naudiences = []", "no audience"),
         ("single_tenant = true", "algorithms = [\"HS256\"]", "RS256"),
         ("name = \"Contoso\"", "name = \"Contoso\"\nnmae = \"x\"", "nmae"),
@@ -62,6 +70,10 @@ fn unsafe_or_contradictory_members_are_named() {
         ("[authority]", "pin_tries = 0\n[authority]", "between 1 and 20"),
         ("[keyring]", "[callbacks]\nmax_age_secs = 0\n[keyring]", "callbacks.max_age_secs"),
         ("[keyring]", "[callbacks]\nallow = [\"not a target!\"]\n[keyring]", "a target is"),
+        ("[keyring]", "[callbacks]\nallow_http = true\n[keyring]", "callbacks.allow names no target"),
+        ("discovery = \"https:", "discovery = \"http:", "has the discovery `http://login.example"),
+        ("discovery = \"https:", "jwks = \"http:", "has the jwks `http://login.example"),
+        ("file = \"keyring\"", "", "keyring.file is missing"),
     ] {
         assert!(GOOD.contains(from), "{from}");
         let message = refusal(&GOOD.replace(from, to));
@@ -77,14 +89,36 @@ fn somebody_has_to_be_able_to_call() {
 
 #[test]
 fn the_built_in_issuer_needs_clients_with_secrets_of_their_own() {
-    let client = |hash: &str| {
-        format!("{GOOD}\n[[tokens.builtin.clients]]\nid = \"web\"\nsecret_hash = \"{hash}\"\n")
-    };
+    let client =
+        |hash: &str| format!("{GOOD}\n[[tokens.builtin.clients]]\nid = \"web\"\nsecret_hash = \"{hash}\"\n");
     assert!(refusal(&client("plain text")).contains("no argon2id hash"));
-    let known = issuer::auth::builtin::hash_secret("changeme").unwrap();
-    assert!(refusal(&client(&known)).contains("which everybody tries first"));
     let own = issuer::auth::builtin::hash_secret("a secret of our own, long enough").unwrap();
     Config::parse(&client(&own)).unwrap().check().unwrap();
+}
+
+#[test]
+fn the_examples_secret_is_known() {
+    let client = |secret_hash: String| ClientSection { id: "web".into(), secret_hash, roles: None };
+    assert_eq!(client(EXAMPLE_HASH.to_owned()).known_secret(), Some("change-me-change-me"));
+    let own = issuer::auth::builtin::hash_secret("a secret of our own, long enough").unwrap();
+    assert_eq!(client(own).known_secret(), None);
+}
+
+#[test]
+fn plain_http_to_named_targets_may_be_allowed() {
+    let callbacks = "[callbacks]\nallow = [\"10.0.0.0/8\"]\nallow_http = true\n[keyring]";
+    Config::parse(&GOOD.replace("[keyring]", callbacks)).unwrap().check().unwrap();
+}
+
+#[test]
+fn the_key_encryption_keys_may_come_from_the_environment_and_stay_out_of_debug_output() {
+    let mut config = Config::parse(&GOOD.replace("[keyring]\nfile = \"keyring\"", "")).unwrap();
+    assert!(config.check().is_err());
+    config.keyring.text = Some("k-1 secret".into());
+    config.check().unwrap();
+    assert!(!format!("{config:?}").contains("k-1 secret"));
+    let in_file = GOOD.replace("file = \"keyring\"", "text = \"k-1 secret\"");
+    assert!(refusal(&in_file).contains("unknown field"), "secrets are never in the file");
 }
 
 #[test]

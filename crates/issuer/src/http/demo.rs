@@ -6,9 +6,11 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use actix_web::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
 use actix_web::{HttpRequest, HttpResponse, web};
-use domain::contract::{ClaimSource, ClaimKind, Contract, Display};
+use domain::contract::{ClaimKind, ClaimSource, Contract, Display};
 use domain::error::InnerCode;
 use domain::{ClientId, ContractId, RequestId, TransactionId};
 use serde::{Deserialize, Serialize};
@@ -161,15 +163,15 @@ struct DemoClaim<'a> {
 
 async fn config(service: web::Data<Service>) -> HttpResponse {
     let directory = service.issuer.directory.snapshot();
-    let authority = directory.authorities().last();
+    let authority = service.issuer.own_authority();
     let contracts: Vec<DemoContract<'_>> = directory
         .contracts()
         .into_iter()
         .map(|entry| describe(entry.row.id, &entry.contract, entry.contract.default_display()))
         .collect();
     HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(json!({
-        "authority_did": authority.map(|entry| entry.authority.did.as_str()),
-        "authority_name": authority.map(|entry| entry.authority.name.as_str()),
+        "authority_did": authority.as_ref().map(|entry| entry.authority.did.as_str()),
+        "authority_name": authority.as_ref().map(|entry| entry.authority.name.as_str()),
         "contracts": contracts,
     }))
 }
@@ -238,10 +240,9 @@ struct Made {
 
 async fn make(service: &Service, asked: Asked, transaction: TransactionId) -> Result<Made, ApiError> {
     let demo = demo_of(service)?;
-    let directory = service.issuer.directory.snapshot();
-    let authority = directory
-        .authorities()
-        .last()
+    let authority = service
+        .issuer
+        .own_authority()
         .ok_or_else(|| ApiError::new(404, InnerCode::AuthorityNotFound, "No authority is set up."))?;
     let pin = if asked.pin { Some(random_pin()?) } else { None };
     // Just what a front end of the Request Service API would send.
@@ -323,7 +324,8 @@ async fn link(service: web::Data<Service>) -> Result<HttpResponse, ApiError> {
     let asked = Asked { contract_id: entry.row.id, claims, pin: false };
     let transaction = TransactionId::new(Uuid::now_v7());
     let made = make(&service, asked, transaction).await.map_err(|error| error.of(transaction))?;
-    let response = HttpResponse::Created().content_type("text/plain").body(format!("{}\n", made.created.link));
+    let response =
+        HttpResponse::Created().content_type("text/plain").body(format!("{}\n", made.created.link));
     Ok(with_transaction(response, transaction))
 }
 

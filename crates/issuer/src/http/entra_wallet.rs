@@ -16,6 +16,7 @@ use utoipa::ToSchema;
 use super::error::ApiError;
 use super::request_api::body_error;
 use super::{Service, method_not_allowed, with_transaction};
+use crate::usecase::contract::FetchError;
 
 /// Asks for the signed (`true`, default) or the bare (`false`) contract.
 const SIGN_HEADER: &str = "x-ms-sign-contract";
@@ -48,6 +49,16 @@ fn not_found(target: &str) -> ApiError {
     ApiError::new(404, InnerCode::NotFound, "There is no such resource.").about(target)
 }
 
+impl From<FetchError> for ApiError {
+    fn from(error: FetchError) -> Self {
+        match error {
+            FetchError::NoContract => not_found("contract"),
+            FetchError::NotSigned => Self::busy("The contract is not signed yet, try again."),
+            FetchError::Store(source) => Self::internal(&source),
+        }
+    }
+}
+
 fn check_tenant(service: &Service, tenant: &str) -> Result<(), ApiError> {
     match tenant.parse::<TenantId>() {
         Ok(tenant) if tenant == service.issuer.settings.tenant => Ok(()),
@@ -74,7 +85,8 @@ pub async fn request_object(
     check_tenant(&service, &tenant)?;
     let request: RequestId = request.parse().map_err(|_source| not_found("request_uri"))?;
     let issuer = std::sync::Arc::clone(&service.issuer);
-    let retrieved = finished(actix_web::rt::spawn(async move { issuer.retrieve(request).await }).await)??;
+    let retrieved =
+        finished(service.issuer.steps.begin(async move { issuer.retrieve(request).await }).await)??;
     let response = HttpResponse::Ok()
         .content_type("application/jwt")
         .insert_header((CACHE_CONTROL, "no-store"))
@@ -109,6 +121,7 @@ pub struct SignedManifest<'a> {
     responses(
         (status = 200, description = "The contract", body = SignedManifest),
         (status = 404, description = "No such contract", body = super::error::ErrorBody),
+        (status = 503, description = "Not signed yet, try again", body = super::error::ErrorBody),
     )
 )]
 pub async fn manifest(
@@ -122,14 +135,12 @@ pub async fn manifest(
     let contract: ContractId = contract.parse().map_err(|_source| not_found("contract"))?;
     let of_request = query.and_then(|query| query.into_inner().request?.parse().ok());
     let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
-    let found = service
-        .issuer
-        .fetch_contract(contract, header(ACCEPT_LANGUAGE.as_str()), of_request)
-        .await
-        .map_err(|error| ApiError::internal(&error))?;
-    let (token, transaction) = found.ok_or_else(|| not_found("contract"))?;
+    let (token, transaction) =
+        service.issuer.fetch_contract(contract, header(ACCEPT_LANGUAGE.as_str()), of_request).await?;
     let mut response = HttpResponse::Ok();
-    response.insert_header((CACHE_CONTROL, "no-cache")).insert_header((VARY, "Accept-Language, x-ms-sign-contract"));
+    response
+        .insert_header((CACHE_CONTROL, "no-cache"))
+        .insert_header((VARY, "Accept-Language, x-ms-sign-contract"));
     let bare = header(SIGN_HEADER).is_some_and(|value| value.eq_ignore_ascii_case("false"));
     let response = if bare {
         let payload = token.split('.').nth(1).and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
@@ -173,11 +184,14 @@ pub async fn issue(
     let body = body.map_err(|error| body_error(&error))?;
     let issuer = std::sync::Arc::clone(&service.issuer);
     let issued = finished(
-        actix_web::rt::spawn(async move {
-            let text = std::str::from_utf8(&body).unwrap_or_default();
-            issuer.issue(text).await
-        })
-        .await,
+        service
+            .issuer
+            .steps
+            .begin(async move {
+                let text = std::str::from_utf8(&body).unwrap_or_default();
+                issuer.issue(text).await
+            })
+            .await,
     )??;
     let response = HttpResponse::Ok()
         .insert_header((CACHE_CONTROL, "no-store"))

@@ -73,7 +73,15 @@ pub struct InnerError {
 impl ApiError {
     /// An error with its specific code and message.
     pub fn new(status: u16, code: InnerCode, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), target: None, transaction: None, challenge: None, cause: None }
+        Self {
+            status,
+            code,
+            message: message.into(),
+            target: None,
+            transaction: None,
+            challenge: None,
+            cause: None,
+        }
     }
 
     /// 400 about a field.
@@ -181,7 +189,10 @@ fn now_rfc1123() -> String {
     actix_web::http::header::HttpDate::from(std::time::UNIX_EPOCH + since_epoch()).to_string()
 }
 
-#[expect(clippy::disallowed_methods, reason = "decides nothing: it is the date that a person reads in an error")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "decides nothing: it is the date that a person reads in an error"
+)]
 fn since_epoch() -> std::time::Duration {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default()
 }
@@ -197,7 +208,8 @@ where
 
 impl From<AuthError> for ApiError {
     fn from(error: AuthError) -> Self {
-        let mut api = Self::new(error.status(), error.inner_code(), error.to_string()).about(AuthError::TARGET);
+        let mut api =
+            Self::new(error.status(), error.inner_code(), error.to_string()).about(AuthError::TARGET);
         api.challenge = error.challenge();
         api
     }
@@ -208,7 +220,8 @@ impl From<CreateError> for ApiError {
         let message = error.to_string();
         match error {
             CreateError::ForeignTenant => {
-                Self::new(403, InnerCode::TokenError, "The access token's tenant is not served here.").about("tid")
+                Self::new(403, InnerCode::TokenError, "The access token's tenant is not served here.")
+                    .about("tid")
             }
             CreateError::Authority => Self::field("authority", message),
             CreateError::Contract(_) => Self::new(404, InnerCode::NotFound, message).about("manifest"),
@@ -231,10 +244,12 @@ impl From<CreateError> for ApiError {
 impl From<RetrieveError> for ApiError {
     fn from(error: RetrieveError) -> Self {
         match error {
-            RetrieveError::Gone => {
-                Self::new(404, InnerCode::NotFound, "The request does not exist, has expired or was completed.")
-                    .about("request_uri")
-            }
+            RetrieveError::Gone => Self::new(
+                404,
+                InnerCode::NotFound,
+                "The request does not exist, has expired or was completed.",
+            )
+            .about("request_uri"),
             RetrieveError::Busy(source) => {
                 let error = Self::busy("The request cannot be signed at present, try again.");
                 error.caused_by(source.as_ref().map(|source| source as _))
@@ -253,13 +268,17 @@ impl From<IssueError> for ApiError {
         let text = error.to_string();
         match error {
             IssueError::Malformed(message) => Self::new(400, InnerCode::BadOrMissingField, message),
-            IssueError::Refused { message, reason } => Self::new(400, InnerCode::TokenError, message).about(reason),
+            IssueError::Refused { message, reason } => {
+                Self::new(400, InnerCode::TokenError, message).about(reason)
+            }
             IssueError::WrongPin => Self::new(403, InnerCode::InvalidPin, text),
             IssueError::PinUsedUp => Self::new(403, InnerCode::Gone, text),
             IssueError::OtherHolder => Self::new(403, InnerCode::Conflict, text),
-            IssueError::Gone => {
-                Self::new(404, InnerCode::NotFound, "The request does not exist, has expired or was completed.")
-            }
+            IssueError::Gone => Self::new(
+                404,
+                InnerCode::NotFound,
+                "The request does not exist, has expired or was completed.",
+            ),
             IssueError::Busy(source) => {
                 let error = Self::busy("The credential cannot be signed at present, try again.");
                 error.caused_by(source.as_ref().map(|source| source as _))
@@ -279,7 +298,8 @@ impl From<CompleteError> for ApiError {
                 Self::new(404, InnerCode::NotFound, "No request belongs to this state.").about("state")
             }
             CompleteError::NotIssued => {
-                Self::new(409, InnerCode::Conflict, "No credential was issued for this request.").about("code")
+                Self::new(409, InnerCode::Conflict, "No credential was issued for this request.")
+                    .about("code")
             }
             CompleteError::Store(source) => Self::internal(&source),
             CompleteError::Seal(source) => Self::internal(&source),

@@ -4,20 +4,29 @@ use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Service;
+use super::{Service, method_not_allowed};
+use crate::Issuer;
 
 /// Adds the routes.
 pub fn configure(cfg: &mut web::ServiceConfig) {
-    cfg.route("/livez", web::get().to(live)).route("/readyz", web::get().to(ready));
+    cfg.service(
+        web::resource("/livez").route(web::get().to(live)).default_service(web::to(method_not_allowed)),
+    )
+    .service(
+        web::resource("/readyz").route(web::get().to(ready)).default_service(web::to(method_not_allowed)),
+    );
 }
 
 /// Whether the process can issue.
-#[derive(Serialize, ToSchema)]
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Readiness {
     /// `ready` or `not ready`.
     status: &'static str,
     /// What is missing.
     reasons: Vec<&'static str>,
+    /// What an operator should look at although the process can issue.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<&'static str>,
 }
 
 /// The process answers.
@@ -33,32 +42,96 @@ pub async fn live() -> HttpResponse {
     responses((status = 200, body = Readiness), (status = 503, body = Readiness))
 )]
 pub async fn ready(service: web::Data<Service>) -> HttpResponse {
-    let mut reasons = Vec::new();
-    if service.stopping.is_cancelled() {
-        reasons.push("the process is stopping");
-    }
-    if let Err(error) = service.issuer.store.ping().await {
+    let database = service.issuer.store.ping().await;
+    if let Err(error) = &database {
         tracing::warn!(%error, "the database does not answer");
-        reasons.push("the database does not answer");
     }
-    let directory = service.issuer.directory.snapshot();
-    match directory.authorities().next() {
-        None => reasons.push("no authority is set up"),
-        Some(entry) => {
-            if entry.active.is_none() {
-                reasons.push("the authority has no active signing key");
-            }
-            if entry.configuration.is_none() {
-                reasons.push("the domain linkage is not signed");
-            }
+    let readiness = observe(&service.issuer, service.stopping.is_cancelled(), database.is_ok()).judge();
+    if readiness.reasons.is_empty() {
+        HttpResponse::Ok().json(readiness)
+    } else {
+        HttpResponse::ServiceUnavailable().json(readiness)
+    }
+}
+
+/// What readiness depends on.
+struct Observed {
+    stopping: bool,
+    database: bool,
+    committer: bool,
+    /// The authority of our own origin: whether it has an active key and a signed domain linkage.
+    authority: Option<(bool, bool)>,
+    contracts_signed: bool,
+}
+
+fn observe(issuer: &Issuer, stopping: bool, database: bool) -> Observed {
+    let directory = issuer.directory.snapshot();
+    let own = did_web::did_from_origin(issuer.urls.base()).ok();
+    let own = own.and_then(|did| directory.authority_by_did(did.as_str()).cloned());
+    Observed {
+        stopping,
+        database,
+        committer: issuer.committer().is_running(),
+        authority: own.map(|entry| (entry.active.is_some(), entry.configuration.is_some())),
+        contracts_signed: directory.contracts().iter().all(|entry| !entry.tokens.is_empty()),
+    }
+}
+
+impl Observed {
+    fn judge(&self) -> Readiness {
+        let reasons: Vec<&'static str> = [
+            (self.stopping, "the process is stopping"),
+            (!self.database, "the database does not answer"),
+            (!self.committer, "nothing carries changes to the database any more"),
+            (self.authority.is_none(), "no authority is set up"),
+            (matches!(self.authority, Some((false, _))), "the authority has no active signing key"),
+            (matches!(self.authority, Some((_, false))), "the domain linkage is not signed"),
+        ]
+        .into_iter()
+        .filter_map(|(missing, reason)| missing.then_some(reason))
+        .collect();
+        let warnings = if self.contracts_signed { Vec::new() } else { vec!["a contract is not signed"] };
+        Readiness { status: if reasons.is_empty() { "ready" } else { "not ready" }, reasons, warnings }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: Observed = Observed {
+        stopping: false,
+        database: true,
+        committer: true,
+        authority: Some((true, true)),
+        contracts_signed: true,
+    };
+
+    #[test]
+    fn a_good_process_is_ready_without_a_word() {
+        let text = serde_json::to_string(&GOOD.judge()).unwrap();
+        assert_eq!(text, r#"{"status":"ready","reasons":[]}"#);
+    }
+
+    #[test]
+    fn each_thing_that_is_missing_has_its_reason() {
+        for (observed, reason) in [
+            (Observed { stopping: true, ..GOOD }, "the process is stopping"),
+            (Observed { database: false, ..GOOD }, "the database does not answer"),
+            (Observed { committer: false, ..GOOD }, "nothing carries changes to the database any more"),
+            (Observed { authority: None, ..GOOD }, "no authority is set up"),
+            (Observed { authority: Some((false, true)), ..GOOD }, "the authority has no active signing key"),
+            (Observed { authority: Some((true, false)), ..GOOD }, "the domain linkage is not signed"),
+        ] {
+            let expected = Readiness { status: "not ready", reasons: vec![reason], warnings: Vec::new() };
+            assert_eq!(observed.judge(), expected);
         }
     }
-    if directory.contracts().iter().any(|entry| entry.tokens.is_empty()) {
-        reasons.push("a contract is not signed");
-    }
-    if reasons.is_empty() {
-        HttpResponse::Ok().json(Readiness { status: "ready", reasons })
-    } else {
-        HttpResponse::ServiceUnavailable().json(Readiness { status: "not ready", reasons })
+
+    #[test]
+    fn a_contract_without_signature_keeps_nobody_from_the_others() {
+        let readiness = Observed { contracts_signed: false, ..GOOD }.judge();
+        let warnings = vec!["a contract is not signed"];
+        assert_eq!(readiness, Readiness { status: "ready", reasons: Vec::new(), warnings });
     }
 }

@@ -4,16 +4,20 @@ use actix_web::{HttpResponse, web};
 use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
-use super::{entra_wallet, error, health, request_api, well_known};
+use super::{entra_wallet, error, health, method_not_allowed, request_api, well_known};
 
 /// Adds the route.
 pub fn configure(cfg: &mut web::ServiceConfig) {
-    cfg.route("/openapi.json", web::get().to(serve));
+    cfg.service(
+        web::resource("/openapi.json")
+            .route(web::get().to(serve))
+            .default_service(web::to(method_not_allowed)),
+    );
 }
 
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "Credenza", description = "Issues verifiable credentials with keys that stay in your vault."),
+    info(title = "Credenza", description = "Issues verifiable credentials. Signing keys never leave the process in the clear; in the database they are encrypted."),
     paths(
         request_api::create_issuance_request,
         entra_wallet::request_object,

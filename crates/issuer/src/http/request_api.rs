@@ -41,7 +41,10 @@ pub fn configure(cfg: &mut web::ServiceConfig) {
 /// The body, for the API description; [`read`] reads it.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-#[expect(dead_code, reason = "describes the body in the OpenAPI document; `read` gives its errors their documented form")]
+#[expect(
+    dead_code,
+    reason = "describes the body in the OpenAPI document; `read` gives its errors their documented form"
+)]
 pub struct CreateIssuanceRequest {
     /// The issuer's DID.
     #[schema(example = "did:web:issuer.example")]
@@ -196,7 +199,8 @@ pub(super) fn json_body(
     }
     let body = body.map_err(|error| body_error(&error))?;
     serde_json::from_slice(&body).map_err(|error| {
-        let message = format!("The request body is not valid JSON: line {}, column {}.", error.line(), error.column());
+        let message =
+            format!("The request body is not valid JSON: line {}, column {}.", error.line(), error.column());
         ApiError::new(400, InnerCode::BadOrMissingField, message)
     })
 }
@@ -228,9 +232,10 @@ fn customer(request: &HttpRequest, body: &Value) -> Result<Option<CustomerId>, A
 /// Reads a body; says also whether a QR code is wanted.
 pub(super) fn read(service: &Service, body: &Value) -> Result<(Wanted, bool), ApiError> {
     let fields = Fields::body(body)?;
-    let authority = fields.text("authority")?.filter(|did| did.starts_with("did:")).ok_or_else(|| {
-        ApiError::field("authority", "The request does not contain a valid authority DID.")
-    })?;
+    let authority = fields
+        .text("authority")?
+        .filter(|did| did.starts_with("did:"))
+        .ok_or_else(|| ApiError::field("authority", "The request does not contain a valid authority DID."))?;
     let include_qr_code = fields.boolean("includeQRCode")?.unwrap_or(false);
     let registration = registration(&fields)?;
     let callback = callback(service, &fields)?;
@@ -298,12 +303,14 @@ fn callback(service: &Service, fields: &Fields<'_>) -> Result<Option<CallbackTar
     for (name, value) in &headers {
         let target = format!("callback.headers.{name}");
         if !["api-key", "authorization"].iter().any(|allowed| name.eq_ignore_ascii_case(allowed)) {
-            let message =
-                format!("The callback header `{name}` is invalid: only `api-key` and `Authorization` are allowed.");
+            let message = format!(
+                "The callback header `{name}` is invalid: only `api-key` and `Authorization` are allowed."
+            );
             return Err(ApiError::field(target, message));
         }
         if egress::check_header(name, value).is_err() {
-            let message = format!("The callback header `{name}` contains characters that no header can carry.");
+            let message =
+                format!("The callback header `{name}` contains characters that no header can carry.");
             return Err(ApiError::field(target, message));
         }
     }
@@ -323,9 +330,14 @@ fn pin(fields: &Fields<'_>) -> Result<Option<GivenPin>, ApiError> {
     };
     let length = match pin.integer("length")? {
         None => 6,
-        Some(length) => u32::try_from(length).ok().filter(|length| (4..=16).contains(length)).ok_or_else(|| {
-            ApiError::field("pin.length", "The request contains `pin.length`, but it is not between 4 and 16.")
-        })?,
+        Some(length) => {
+            u32::try_from(length).ok().filter(|length| (4..=16).contains(length)).ok_or_else(|| {
+                ApiError::field(
+                    "pin.length",
+                    "The request contains `pin.length`, but it is not between 4 and 16.",
+                )
+            })?
+        }
     };
     let salt = pin.text("salt")?;
     let alg = pin.text("alg")?;
@@ -354,7 +366,9 @@ fn clear_pin(value: &str, alphanumeric: bool, length: u32) -> Result<GivenPin, A
         value.bytes().all(|byte| byte.is_ascii_digit() || (alphanumeric && byte.is_ascii_alphanumeric()));
     if !right_length || !right_characters {
         let kind = if alphanumeric { "ASCII letters or digits" } else { "digits" };
-        let message = format!("The request contains `pin.value`, but it is not made of {length} {kind} (`pin.length`).");
+        let message = format!(
+            "The request contains `pin.value`, but it is not made of {length} {kind} (`pin.length`)."
+        );
         return Err(ApiError::field("pin.value", message));
     }
     let salt = Uuid::new_v4().simple().to_string();

@@ -37,9 +37,13 @@ pub fn configure(cfg: &mut web::ServiceConfig) {
     path = "/.well-known/did.json",
     responses((status = 200, description = "The DID document"), (status = 404, description = "No authority"))
 )]
-pub async fn did_document(service: web::Data<Service>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
+pub async fn did_document(
+    service: web::Data<Service>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
     let directory = service.issuer.directory.snapshot();
-    let did = did_web::did_from_origin(service.issuer.urls.base()).map_err(|error| ApiError::internal(&error))?;
+    let did =
+        did_web::did_from_origin(service.issuer.urls.base()).map_err(|error| ApiError::internal(&error))?;
     let entry = directory.authority_by_did(did.as_str()).ok_or_else(absent)?;
     // Without an active key there is nothing to verify with: a document without keys would only be cached.
     entry.active.as_ref().ok_or_else(absent)?;
@@ -57,7 +61,8 @@ pub async fn did_configuration(
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let directory = service.issuer.directory.snapshot();
-    let did = did_web::did_from_origin(service.issuer.urls.base()).map_err(|error| ApiError::internal(&error))?;
+    let did =
+        did_web::did_from_origin(service.issuer.urls.base()).map_err(|error| ApiError::internal(&error))?;
     let entry = directory.authority_by_did(did.as_str()).ok_or_else(absent)?;
     Ok(document(&request, entry.configuration.as_ref().ok_or_else(absent)?))
 }

@@ -4,7 +4,9 @@
 //! leaves before its outcome is known to be committed. One layer retries, and it is this one. Must not know what it
 //! signs: callers say what a signature changes.
 
+mod budget;
 pub mod committer;
+pub mod steps;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,6 +27,10 @@ use crate::sealed::SealError;
 /// How long one attempt may take, counted from before its transaction began.
 pub const ATTEMPT_DEADLINE: Duration = Duration::from_secs(3);
 
+/// Attempts of one call. Each costs two transactions and, where keys are limited, a slot: a back end that is out of
+/// order is not asked as often as a caller's time allows.
+const TRIES: u32 = 5;
+
 /// Why there is no signature.
 #[derive(Debug, thiserror::Error)]
 pub enum SigningError {
@@ -43,6 +49,9 @@ pub enum SigningError {
     /// No back end of this name is configured.
     #[error("no signing back end is configured under this key's name")]
     NoBackend,
+    /// The back end has a limit, and nothing keeps count of it.
+    #[error("the signing back end has a limit, and no row keeps its slots")]
+    NoSlots,
     /// The back end answered with a signature that does not verify under the expected key.
     #[error("the signing back end answered with a signature that does not verify")]
     WrongSignature,
@@ -110,6 +119,7 @@ pub struct SigningPath {
 
 /// One attempt's coordinates.
 struct Attempt<'a> {
+    backend: &'a Backend,
     subject: &'a Subject,
     tenant: TenantId,
     intent: IntentId,
@@ -153,6 +163,7 @@ impl SigningPath {
         until: Instant,
         effect: impl Fn(&str) -> Result<Effect, SealError>,
     ) -> Result<String, SigningError> {
+        let backend = self.ready(job.key)?;
         let started = Instant::now();
         let now = self.clock.now();
         let intent = IntentId::new(Uuid::now_v7());
@@ -184,6 +195,7 @@ impl SigningPath {
         match self.committer.submit(Write::Open(Box::new(open))).await {
             Ok(Written::Opened { attempt }) => {
                 let attempt = Attempt {
+                    backend,
                     subject,
                     tenant: subject.tenant,
                     intent,
@@ -209,6 +221,7 @@ impl SigningPath {
         effect: impl Fn(&str) -> Result<Effect, SealError>,
     ) -> Result<String, SigningError> {
         let attempt = Attempt {
+            backend: self.ready(revival.key)?,
             subject: revival.subject,
             tenant: revival.subject.tenant,
             intent: revival.intent,
@@ -223,8 +236,16 @@ impl SigningPath {
         self.attempts(attempt, until, &effect).await
     }
 
+    /// The back end that will sign. Asked before transaction 1: what cannot be signed at all opens no intent.
+    fn ready(&self, key: &ActiveKey) -> Result<&Backend, SigningError> {
+        let backend = self.backends.get(&key.key.key.backend).ok_or(SigningError::NoBackend)?;
+        budget::take_slot(&*backend.budget)?;
+        Ok(backend)
+    }
+
     /// Transaction 1 of the next attempt: a new number, a new deadline and, where keys are limited, a new slot.
     async fn reattempt<'a>(&self, last: Attempt<'a>) -> Result<Attempt<'a>, SigningError> {
+        budget::take_slot(&*last.backend.budget)?;
         let started = Instant::now();
         let now = self.clock.now();
         let digest = hex(&last.unsigned.digest());
@@ -253,30 +274,27 @@ impl SigningPath {
         until: Instant,
         effect: &impl Fn(&str) -> Result<Effect, SealError>,
     ) -> Result<String, SigningError> {
+        let mut tries = 1;
         loop {
             let error = match self.once(&attempt).await {
-                Ok((jws, outcome)) => return self.record(&attempt, jws, outcome, effect).await,
+                Ok((jws, answer)) => return self.record(&attempt, jws, answer, effect).await,
                 Err(error) => error,
             };
-            let pause = match &error {
-                SigningError::Backend(source) => match source.retry() {
-                    Retry::After(pause) => pause,
-                    Retry::Never => return Err(error),
-                },
-                _ => return Err(error),
-            };
-            if Instant::now() + pause + ATTEMPT_DEADLINE > until {
+            let SigningError::Backend(source) = &error else { return Err(error) };
+            let Retry::After(pause) = source.retry() else { return Err(error) };
+            let pause = pause.saturating_mul(1 << (tries - 1));
+            if tries >= TRIES || Instant::now() + pause + ATTEMPT_DEADLINE > until {
                 return Err(error);
             }
             tokio::time::sleep(pause).await;
             attempt = self.reattempt(attempt).await?;
+            tries += 1;
         }
     }
 
     /// One exchange with the back end. An error's outcome is recorded here, a signature's by the caller.
     async fn once(&self, attempt: &Attempt<'_>) -> Result<(String, Answer), SigningError> {
         let key = attempt.key;
-        let backend = self.backends.get(&key.key.key.backend).ok_or(SigningError::NoBackend)?;
         let digest = attempt.unsigned.digest();
         let permit = self.mint.mint(PermitTerms {
             intent: attempt.intent,
@@ -287,12 +305,10 @@ impl SigningPath {
             deadline: attempt.started + ATTEMPT_DEADLINE,
         });
         let asked = Instant::now();
-        match backend.signer.sign(permit).await {
+        match attempt.backend.signer.sign(permit).await {
             Ok(signed) => {
-                let answer = Answer {
-                    provider_request_id: signed.provider_request_id,
-                    latency: signed.latency,
-                };
+                let answer =
+                    Answer { provider_request_id: signed.provider_request_id, latency: signed.latency };
                 let algorithm = key.key.algorithm.jose_name();
                 let right = signed.key == key.key.key
                     && key.public.verify_digest(algorithm, &digest, &signed.signature).is_ok();
@@ -322,7 +338,14 @@ impl SigningPath {
         answer: Answer,
         effect: &impl Fn(&str) -> Result<Effect, SealError>,
     ) -> Result<String, SigningError> {
-        let effect = effect(&jws).map_err(SigningError::Seal)?;
+        let effect = match effect(&jws) {
+            Ok(effect) => effect,
+            Err(error) => {
+                // The signature is thrown away, on the record: the attempt must not look as if it still ran.
+                self.record_failure(attempt, "not_sealed", answer).await;
+                return Err(SigningError::Seal(error));
+            }
+        };
         let outcome = self.outcome(attempt, "signed", answer, Some(effect));
         match self.committer.submit(Write::Outcome(Box::new(outcome))).await {
             Ok(Written::Done) => Ok(jws),
@@ -407,3 +430,6 @@ fn intent_event(
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,13 +5,12 @@ use std::sync::Arc;
 
 use domain::audit::{Event, EventKind, Subject};
 use domain::contract::{ClaimSource, Contract, ContractStatus, MAX_VALIDITY_SECS};
-use domain::{
-    AuthorityId, ClientId, ContractId, CustomerId, RequestId, TenantId, Timestamp, TransactionId,
-};
+use domain::{AuthorityId, ClientId, ContractId, CustomerId, RequestId, TenantId, Timestamp, TransactionId};
 use store::{NewRequest, StoreError, Write, Written};
 
 use super::unguessable_id;
 use crate::Issuer;
+use crate::directory::ContractEntry;
 use crate::sealed::{self, CallbackTarget, Kind, Payload, PinPrompt, Registration, SealError};
 use crate::urls::ManifestAddress;
 
@@ -149,14 +148,20 @@ impl Issuer {
         let address = ManifestAddress::parse(&wanted.manifest)
             .filter(|address| address.tenant == tenant)
             .ok_or(CreateError::Contract("The manifest is not the address of a contract of this tenant."))?;
-        let entry = directory
-            .contract(address.contract)
-            .filter(|entry| entry.row.authority == authority.authority.id)
-            .ok_or(CreateError::Contract("The manifest's contract does not exist for this authority."))?;
+        let ours = |entry: &&Arc<ContractEntry>| {
+            entry.row.id == address.contract && entry.row.authority == authority.authority.id
+        };
+        let entry = directory.contract(address.contract).filter(ours).ok_or_else(|| {
+            match directory.pending().find(ours) {
+                // Its first version is not signed yet.
+                Some(_) => CreateError::NotReady,
+                None => CreateError::Contract("The manifest's contract does not exist for this authority."),
+            }
+        })?;
         if entry.contract.status() == ContractStatus::Disabled {
             return Err(CreateError::Contract("The manifest's contract is disabled."));
         }
-        if authority.active.is_none() || entry.tokens.is_empty() {
+        if authority.active.is_none() || !entry.is_signed() {
             return Err(CreateError::NotReady);
         }
         check_against_contract(&entry.contract, &wanted, now)?;
@@ -250,12 +255,16 @@ fn check_against_contract(contract: &Contract, wanted: &Wanted, now: Timestamp) 
         if !contract.allows_expiration_date() {
             return Err(CreateError::Field {
                 target: None,
-                message: "Expiration Date cannot be used when Validity Interval is not allowed to be overridden"
-                    .to_owned(),
+                message:
+                    "Expiration Date cannot be used when Validity Interval is not allowed to be overridden"
+                        .to_owned(),
             });
         }
         if expiration <= now {
-            return Err(field("expirationDate", "The request contains `expirationDate`, but it is in the past."));
+            return Err(field(
+                "expirationDate",
+                "The request contains `expirationDate`, but it is in the past.",
+            ));
         }
         // The key that signs has to stay published until then.
         if expiration > now.plus_seconds(MAX_VALIDITY_SECS) {

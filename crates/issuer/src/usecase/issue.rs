@@ -99,7 +99,11 @@ impl Issuer {
         issued.map_err(|error| Failed { error, transaction })
     }
 
-    async fn answer(&self, body: &str, transaction: &mut Option<TransactionId>) -> Result<Issued, IssueError> {
+    async fn answer(
+        &self,
+        body: &str,
+        transaction: &mut Option<TransactionId>,
+    ) -> Result<Issued, IssueError> {
         let until = Instant::now() + WALLET_PATIENCE;
         let parsed = Unverified::parse(body);
         let address = match &parsed {
@@ -129,8 +133,7 @@ impl Issuer {
             self.note_refusal(&request, "request_expired");
             return Err(IssueError::Gone);
         }
-        let unverified =
-            parsed.map_err(|error| self.refuse(&request, error.reason(), error.to_string()))?;
+        let unverified = parsed.map_err(|error| self.refuse(&request, error.reason(), error.to_string()))?;
         let contract = self.contract_of(&request).await?;
         // What needs no key comes first: nothing is fetched for a response that is refused anyway.
         self.check_binding(&request, &contract, address, &unverified)?;
@@ -147,13 +150,18 @@ impl Issuer {
     async fn verified(&self, unverified: Unverified, request: &StoredRequest) -> Result<Proof, IssueError> {
         let audience = self.urls.issue();
         let expected = Expected { audience: &audience, now: self.clock.now(), skew_secs: SKEW_SECS };
-        unverified.check(&expected).map_err(|error| self.refuse(request, error.reason(), error.to_string()))?;
-        let (did, fragment) = unverified.holder();
-        let key = tokio::time::timeout(DOCUMENT_PATIENCE, holder::key(self.documents.as_ref(), did, fragment))
-            .await
-            .unwrap_or_else(|_late| Err(holder::HolderError::Document("no answer in time".to_owned())))
+        unverified
+            .check(&expected)
             .map_err(|error| self.refuse(request, error.reason(), error.to_string()))?;
-        unverified.verify(&key, &expected).map_err(|error| self.refuse(request, error.reason(), error.to_string()))
+        let (did, fragment) = unverified.holder();
+        let key =
+            tokio::time::timeout(DOCUMENT_PATIENCE, holder::key(self.documents.as_ref(), did, fragment))
+                .await
+                .unwrap_or_else(|_late| Err(holder::HolderError::Document("no answer in time".to_owned())))
+                .map_err(|error| self.refuse(request, error.reason(), error.to_string()))?;
+        unverified
+            .verify(&key, &expected)
+            .map_err(|error| self.refuse(request, error.reason(), error.to_string()))
     }
 
     /// That the answer belongs to this request: its contract address, its hint and its attestations.
@@ -164,7 +172,9 @@ impl Issuer {
         address: ManifestAddress,
         answer: &Unverified,
     ) -> Result<(), IssueError> {
-        if address.contract != request.contract || !answer.contract().is_some_and(|text| self.urls.is_ours(text)) {
+        if address.contract != request.contract
+            || !answer.contract().is_some_and(|text| self.urls.is_ours(text))
+        {
             let message = "The response's contract is not that of the request.";
             return Err(self.refuse(request, "foreign_contract", message.to_owned()));
         }
@@ -401,8 +411,7 @@ impl Issuer {
             claims: &claims,
             status: Some(StatusEntry { list_id: list, index: u32::try_from(index).unwrap_or(u32::MAX) }),
         };
-        let unsigned =
-            Unsigned::new(key.key.algorithm, &key.kid, Some("JWT"), &vc::payload(&input))?;
+        let unsigned = Unsigned::new(key.key.algorithm, &key.kid, Some("JWT"), &vc::payload(&input))?;
         let mut record = CredentialRecord {
             credential_id: vc::jti(&credential_id),
             contract_version: request.contract_version,

@@ -11,13 +11,15 @@ pub mod issue;
 pub mod news;
 pub mod retrieve;
 pub mod setup;
+#[cfg(test)]
+mod site;
 
 pub use document::DocumentError;
 
 use std::time::Duration;
 
-use domain::{Timestamp, TransactionId};
 use domain::audit::Subject;
+use domain::{Timestamp, TransactionId};
 use store::StoredRequest;
 use uuid::Uuid;
 

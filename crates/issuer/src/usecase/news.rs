@@ -89,18 +89,18 @@ mod tests {
             headers: [("api-key".to_owned(), "k".to_owned())].into(),
         };
         let sealed = sealed::seal(&keyring, tenant, Kind::Callback, &request.to_string(), &target).unwrap();
-        let bodies: Vec<String> =
-            [News::Retrieved, News::Successful, News::Failed("issuance_service_error")]
-                .into_iter()
-                .map(|news| {
-                    let row = announce(&keyring, tenant, request, Some(&sealed), news).unwrap().unwrap();
-                    assert_eq!(row.status, news.status());
-                    let message: Message =
-                        sealed::open(&keyring, tenant, Kind::Message, &request.to_string(), &row.payload).unwrap();
-                    assert_eq!(message.headers, target.headers);
-                    message.body
-                })
-                .collect();
+        let bodies: Vec<String> = [News::Retrieved, News::Successful, News::Failed("issuance_service_error")]
+            .into_iter()
+            .map(|news| {
+                let row = announce(&keyring, tenant, request, Some(&sealed), news).unwrap().unwrap();
+                assert_eq!(row.status, news.status());
+                let message: Message =
+                    sealed::open(&keyring, tenant, Kind::Message, &request.to_string(), &row.payload)
+                        .unwrap();
+                assert_eq!(message.headers, target.headers);
+                message.body
+            })
+            .collect();
         assert_eq!(
             bodies,
             [

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use credential::entra::request_object::{self, Client, Pin, RequestObject};
 use credential::hint::{self, HintClaims};
 use credential::jws::Unsigned;
-use domain::contract::Contract;
 use domain::audit::{Event, EventKind};
+use domain::contract::Contract;
 use domain::request::RequestState;
 use domain::{RequestId, TransactionId};
 use store::{Effect, RequestChange, StoreError, StoredIntent, StoredRequest};
@@ -149,8 +149,13 @@ impl Issuer {
                 return Err(lost());
             };
             if intent.key_id == key.key.id {
-                let input: IntentInput =
-                    sealed::open(&self.keyring, request.tenant, Kind::Intent, &intent_name(request.id), input)?;
+                let input: IntentInput = sealed::open(
+                    &self.keyring,
+                    request.tenant,
+                    Kind::Intent,
+                    &intent_name(request.id),
+                    input,
+                )?;
                 let unsigned = Unsigned::from_signing_input(input.signing_input)?;
                 let revival = Revival {
                     subject: &subject,

@@ -1,6 +1,8 @@
 //! Setting up an authority: its row, its first key, its domain linkage. Idempotent: every step can be repeated after a
 //! crash.
 
+use std::sync::Arc;
+
 use credential::entra::linkage::{self, Linkage};
 use credential::jws::Unsigned;
 use domain::audit::{Event, EventKind, Subject};
@@ -10,6 +12,7 @@ use signer::SignError;
 use store::{Authority, Effect, StoreError};
 use uuid::Uuid;
 
+use super::contract::ApplyError;
 use super::document::{Document, DocumentError};
 use crate::Issuer;
 use crate::directory::{AuthorityEntry, DirectoryError};
@@ -27,12 +30,29 @@ pub enum SetupError {
     /// The key could not be made.
     #[error("the signing key could not be made")]
     Key(#[source] SignError),
+    /// The database belongs to an authority at another origin.
+    #[error(
+        "the database belongs to {known} at {origin}, and everything that was issued names it; at the public address of \
+         this start there would be a second authority, {asked}. Start with the former public address, or give the new one \
+         a database of its own"
+    )]
+    OtherOrigin {
+        /// The authority of the database.
+        known: Did,
+        /// Its origin.
+        origin: String,
+        /// The one that would be made.
+        asked: Did,
+    },
     /// The authority vanished while it was set up.
     #[error("the authority was removed while it was set up")]
     Vanished,
     /// Signing failed.
     #[error("the domain linkage could not be signed")]
     Document(#[from] DocumentError),
+    /// A contract could not be signed.
+    #[error("a contract could not be signed")]
+    Contract(#[from] ApplyError),
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -53,7 +73,15 @@ impl Issuer {
         algorithm: SignatureAlgorithm,
     ) -> Result<AuthorityId, SetupError> {
         let did = did_web::did_from_origin(self.urls.base()).map_err(SetupError::Origin)?;
-        if self.directory.snapshot().authority_by_did(did.as_str()).is_none() {
+        let directory = self.directory.snapshot();
+        if directory.authority_by_did(did.as_str()).is_none() {
+            if let Some(other) = directory.authorities().next() {
+                return Err(SetupError::OtherOrigin {
+                    known: other.authority.did.clone(),
+                    origin: other.authority.origin.clone(),
+                    asked: did,
+                });
+            }
             let authority = Authority {
                 tenant: self.settings.tenant,
                 id: AuthorityId::new(Uuid::new_v4()),
@@ -74,15 +102,38 @@ impl Issuer {
         }
         let entry = self.entry(&did)?;
         let active = entry.active.as_deref().ok_or(SetupError::Vanished)?;
-        let linked = self.store.domain_linkage(entry.authority.tenant, id, &entry.authority.origin).await?;
-        if !linked.iter().any(|(key, _)| *key == active.key.id) {
+        if !entry.linked {
             self.sign_linkage(&entry, active).await?;
             self.reload().await?;
         }
         Ok(id)
     }
 
-    fn entry(&self, did: &Did) -> Result<std::sync::Arc<AuthorityEntry>, SetupError> {
+    /// The authority at our own origin, once it is set up.
+    #[must_use]
+    pub fn own_authority(&self) -> Option<Arc<AuthorityEntry>> {
+        let did = did_web::did_from_origin(self.urls.base()).ok()?;
+        self.directory.snapshot().authority_by_did(did.as_str()).cloned()
+    }
+
+    /// Signs what a crash, a lost race or a failing back end left unsigned: domain linkages and contracts. Looks only
+    /// at the directory, so it costs nothing when nothing is missing.
+    pub async fn finish_documents(&self) -> Result<(), SetupError> {
+        let directory = self.directory.snapshot();
+        let mut changed = false;
+        for entry in directory.authorities().filter(|entry| !entry.linked) {
+            if let Some(active) = entry.active.as_deref() {
+                self.sign_linkage(entry, active).await?;
+                changed = true;
+            }
+        }
+        if changed {
+            self.reload().await?;
+        }
+        Ok(self.sign_contracts().await?)
+    }
+
+    fn entry(&self, did: &Did) -> Result<Arc<AuthorityEntry>, SetupError> {
         self.directory.snapshot().authority_by_did(did.as_str()).cloned().ok_or(SetupError::Vanished)
     }
 
@@ -99,7 +150,8 @@ impl Issuer {
         // Idempotent by the slot's name: after a crash the same key comes back.
         let slot = format!("vcSigningKey-{}", authority.id);
         let created = admin.create_key(&slot, algorithm).await.map_err(SetupError::Key)?;
-        let id = did_web::key_fragment(&created.key.version, &created.key.name).map_err(SetupError::KeyName)?;
+        let id =
+            did_web::key_fragment(&created.key.version, &created.key.name).map_err(SetupError::KeyName)?;
         let now = self.clock.now();
         let key = SigningKey {
             authority: authority.id,
@@ -161,3 +213,6 @@ impl Issuer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

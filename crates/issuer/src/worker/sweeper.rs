@@ -1,5 +1,5 @@
 //! Ends what is over: requests whose time ran out, attempts that nobody will ever answer. Reads the directory again,
-//! so that a contract applied by another process is served.
+//! so that a contract applied by another process is served, and signs what a crash left unsigned.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,8 +18,8 @@ const GRACE_MS: i64 = 10_000;
 /// How long after a request's end its wallet may still report, in milliseconds.
 const KEEP_CALLBACK_MS: i64 = 86_400_000;
 
-/// Rows per sweep.
-const LIMIT: i64 = 500;
+/// Rows of a kind per sweep, so that no transaction holds the others up for long.
+const LIMIT: u16 = 500;
 
 /// Sweeps until `stop`.
 pub async fn run(issuer: Arc<Issuer>, stop: CancellationToken) {
@@ -30,16 +30,33 @@ pub async fn run(issuer: Arc<Issuer>, stop: CancellationToken) {
             _ = ticks.tick() => {}
             () = stop.cancelled() => return,
         }
-        let now = issuer.clock.now();
-        match issuer.store.sweep(GRACE_MS, KEEP_CALLBACK_MS, LIMIT, now).await {
-            Ok(swept) if swept.expired + swept.orphaned > 0 => {
-                tracing::debug!(expired = swept.expired, orphaned = swept.orphaned, "swept");
-            }
-            Ok(_) => {}
-            Err(error) => tracing::warn!(%error, "the sweep failed, it is repeated"),
-        }
+        while !stop.is_cancelled() && sweep(&issuer).await {}
         if let Err(error) = issuer.reload().await {
             tracing::warn!(%error, "the directory could not be read again, the old one stays in use");
+        }
+        // Cut off at the end of the process: what it leaves open, the next start finishes.
+        tokio::select! {
+            finished = issuer.finish_documents() => if let Err(error) = finished {
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(error, "documents are not signed yet, it is tried again");
+            },
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+/// Sweeps once; says whether there may be more.
+async fn sweep(issuer: &Issuer) -> bool {
+    match issuer.store.sweep(GRACE_MS, KEEP_CALLBACK_MS, i64::from(LIMIT), issuer.clock.now()).await {
+        Ok(swept) => {
+            if swept.expired + swept.orphaned > 0 {
+                tracing::debug!(expired = swept.expired, orphaned = swept.orphaned, "swept");
+            }
+            swept.expired.max(swept.orphaned) >= usize::from(LIMIT)
+        }
+        Err(error) => {
+            tracing::warn!(%error, "the sweep failed, it is repeated");
+            false
         }
     }
 }

@@ -37,7 +37,7 @@ pub enum KeyringError {
     },
     /// Others than the owner can read the key file.
     #[error(
-        "the key file {path} has mode {mode:04o} and can be used by others than its owner; mend it with: chmod 600 {path}"
+        "the key file {path} has mode {mode:04o} and can be used by others than its owner; mend it with: chmod 600 {path} (a file that root mounts for another user may have mode 0440)"
     )]
     Permissions {
         /// Its path.

@@ -120,10 +120,27 @@ fn parse_line(line: &str) -> Result<(&str, Zeroizing<[u8; KEY_BYTES]>), LineProb
 /// Asks the opened file and not the path, which could point elsewhere a moment later.
 #[cfg(unix)]
 fn check_permissions(path: &Path, file: &File) -> Result<(), KeyringError> {
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
     let metadata = file.metadata().map_err(|source| KeyringError::File { path: path.to_owned(), source })?;
     let mode = metadata.permissions().mode() & 0o7777;
-    if mode & 0o077 == 0 { Ok(()) } else { Err(KeyringError::Permissions { path: path.to_owned(), mode }) }
+    // Its owner is who we are. Where that cannot be told, the stricter rule counts.
+    let process = std::fs::metadata("/proc/self").map_or(ROOT, |process| process.uid());
+    if is_closed(mode, metadata.uid(), process) {
+        Ok(())
+    } else {
+        Err(KeyringError::Permissions { path: path.to_owned(), mode })
+    }
+}
+
+#[cfg(unix)]
+const ROOT: u32 = 0;
+
+/// Whether only those can read the file who should: its owner, or, for a file that root gives to a process which is not
+/// root (secrets that are mounted into containers), the group that root chose.
+#[cfg(unix)]
+pub(super) const fn is_closed(mode: u32, owner: u32, process: u32) -> bool {
+    let open_to_others = mode & 0o077;
+    open_to_others == 0 || (open_to_others == 0o040 && owner == ROOT && process != ROOT)
 }
 
 #[cfg(not(unix))]

@@ -96,6 +96,23 @@ fn a_key_file_that_others_can_read_is_refused_with_the_cure() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn a_group_may_read_what_root_mounted_for_it() {
+    use super::file::is_closed;
+    for mode in [0o440, 0o640] {
+        assert!(is_closed(mode, 0, 1000), "{mode:04o}");
+        assert!(!is_closed(mode, 1000, 1000), "{mode:04o}: the owner would be able to close it");
+        assert!(!is_closed(mode, 0, 0), "{mode:04o}: root needs no group");
+    }
+    for mode in [0o444, 0o644, 0o460, 0o450, 0o604] {
+        assert!(!is_closed(mode, 0, 1000), "{mode:04o}");
+    }
+    for mode in [0o400, 0o600] {
+        assert!(is_closed(mode, 0, 0) && is_closed(mode, 1000, 1000) && is_closed(mode, 0, 1000), "{mode:04o}");
+    }
+}
+
 #[test]
 fn a_created_key_file_can_be_loaded_and_is_not_overwritten() {
     let directory = tempfile::tempdir().unwrap();

@@ -14,14 +14,17 @@ sql!(
      SELECT @text(tenant), @text(request), @int(seq), @text(transaction), @text(status), 'pending', \
      @text(payload), 0, @int(at), 0, @int(at) FROM @rows WHERE true"
 );
+// Only the latest claim may end or free its row: who comes after its claim's end must not touch what another process
+// is sending.
 sql!(
     FINISHED,
     "UPDATE outbox SET state = COALESCE(@text(ended), 'pending'), claimed_until = 0, \
+     attempts = outbox.attempts - @int(uncounted), \
      payload = CASE WHEN @text(ended) IS NULL THEN outbox.payload ELSE NULL END, \
      finished_at = CASE WHEN @text(ended) IS NULL THEN NULL ELSE @int(at) END, \
      next_attempt_at = @int(retry_at), last_error = @text(error) FROM @rows \
      WHERE outbox.tenant = @text(tenant) AND outbox.request = @text(request) AND outbox.seq = @int(seq) \
-     AND outbox.state = 'pending' RETURNING outbox.request, outbox.seq"
+     AND outbox.state = 'pending' AND outbox.attempts = @int(attempt) RETURNING outbox.request, outbox.seq"
 );
 
 /// A callback with its place in the order of its request.
@@ -73,6 +76,8 @@ pub(super) async fn finished(
         tenant: TenantId,
         request: RequestId,
         seq: i64,
+        attempt: i64,
+        uncounted: i64,
         at: i64,
         ended: Option<&'a str>,
         retry_at: i64,
@@ -84,6 +89,8 @@ pub(super) async fn finished(
             tenant: member.tenant,
             request: member.request,
             seq: member.seq,
+            attempt: member.attempt,
+            uncounted: i64::from(!member.counts),
             at: member.at.millis(),
             ended: member.ended,
             retry_at: member.retry_at.millis(),

@@ -9,6 +9,7 @@ mod callback;
 mod create;
 mod intent;
 mod outcome;
+pub(crate) mod part;
 #[cfg(test)]
 mod plans;
 mod report;

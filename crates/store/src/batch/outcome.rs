@@ -9,6 +9,7 @@ use domain::{IntentId, RequestId};
 use serde::Serialize;
 
 use super::callback::{self, Pending};
+use super::part::{self, Part};
 use super::{CredentialOutcome, Effect, Outcome, Progress, Written};
 use crate::StoreError;
 use crate::engine::{Conn, sql};
@@ -28,14 +29,14 @@ sql!(
 );
 sql!(
     RETRIEVED,
-    "UPDATE request SET state = 'retrieved', object = @text(object), \
+    "UPDATE request SET state = 'retrieved', \
      next_callback = request.next_callback + @int(callbacks) FROM @rows \
      WHERE request.tenant = @text(tenant) AND request.id = @text(request) AND request.state = 'created' \
      RETURNING request.id, request.next_callback"
 );
 sql!(
     ISSUED,
-    "UPDATE request SET state = 'issued', credential = @text(credential), issued_at = @int(issued_at) FROM @rows \
+    "UPDATE request SET state = 'issued', issued_at = @int(issued_at) FROM @rows \
      WHERE request.tenant = @text(tenant) AND request.id = @text(request) AND request.state = 'retrieved' \
      RETURNING request.id"
 );
@@ -130,19 +131,17 @@ async fn request_objects(
     progress: &mut Progress,
 ) -> Result<(), StoreError> {
     #[derive(Serialize)]
-    struct ObjectRow<'a> {
+    struct ObjectRow {
         tenant: domain::TenantId,
         request: Option<RequestId>,
-        object: &'a str,
         callbacks: i64,
     }
     let mut rows = Vec::new();
     for (_, member) in members {
-        if let Some(Effect::RequestObject { object, callback, .. }) = &member.effect {
+        if let Some(Effect::RequestObject { callback, .. }) = &member.effect {
             rows.push(ObjectRow {
                 tenant: member.tenant,
                 request: member.request,
-                object,
                 callbacks: i64::from(callback.is_some()),
             });
         }
@@ -155,8 +154,9 @@ async fn request_objects(
         counters.insert(row.parsed::<RequestId>("request.id")?, row.int()?);
     }
     let mut pending = Vec::new();
+    let mut parts = Vec::new();
     for (index, member) in members {
-        let (Some(Effect::RequestObject { callback, event, .. }), Some(request)) =
+        let (Some(Effect::RequestObject { object, callback, event }), Some(request)) =
             (&member.effect, member.request)
         else {
             continue;
@@ -164,6 +164,7 @@ async fn request_objects(
         if let Some(counter) = counters.get(&request) {
             progress.set(*index, Written::Done);
             progress.events.push(event.clone());
+            parts.push(Part { tenant: member.tenant, request, part: "object", value: object });
             if let Some(callback) = callback {
                 pending.push(Pending {
                     tenant: member.tenant,
@@ -176,6 +177,7 @@ async fn request_objects(
             }
         }
     }
+    part::insert(conn, &parts).await?;
     callback::insert(conn, &pending).await
 }
 
@@ -204,6 +206,16 @@ async fn credentials(
     }
     let winners: Vec<&CredentialOutcome> = rows.iter().map(|(_, row)| *row).collect();
     conn.exec_of(&INSERT_ISSUANCE, &winners).await?;
+    let parts: Vec<Part<'_>> = winners
+        .iter()
+        .map(|row| Part {
+            tenant: row.tenant,
+            request: row.request,
+            part: "credential",
+            value: &row.credential,
+        })
+        .collect();
+    part::insert(conn, &parts).await?;
     for (index, row) in rows {
         progress.set(index, Written::Done);
         progress.events.push(row.event.clone());

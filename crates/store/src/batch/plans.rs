@@ -3,13 +3,22 @@
 use rusqlite::Connection;
 use rusqlite::functions::FunctionFlags;
 
-use super::{callback, create, intent, outcome, report};
+use super::{callback, create, intent, outcome, part, report};
 use crate::engine::Sql;
 use crate::{ledger, outbox, request, sweep};
 
 /// Tables whose rows are as many as the requests of all time.
-const GROWING: [&str; 8] =
-    ["request", "intent", "attempt", "outbox", "event", "issuance", "proof_jti", "signing_key"];
+const GROWING: [&str; 9] = [
+    "request",
+    "request_part",
+    "intent",
+    "attempt",
+    "outbox",
+    "event",
+    "issuance",
+    "proof_jti",
+    "signing_key",
+];
 
 fn database() -> Connection {
     let connection = Connection::open_in_memory().unwrap();
@@ -40,9 +49,12 @@ fn walked(line: &str, sql: &str) -> Option<&'static str> {
 #[test]
 fn no_statement_walks_through_a_table_that_grows() {
     let connection = database();
-    let statements: [(&str, &Sql); 28] = [
+    let statements: [(&str, &Sql); 32] = [
         ("batch lock", &super::LOCK_REQUESTS),
         ("create", &create::INSERT),
+        ("part: insert", &part::INSERT),
+        ("part: erase", &part::ERASE),
+        ("part: erase but callback", &part::ERASE_BUT_CALLBACK),
         ("open: reserve", &intent::RESERVE),
         ("open: jti", &intent::REMEMBER_JTI),
         ("open: bind", &intent::BIND_HOLDER),
@@ -61,6 +73,7 @@ fn no_statement_walks_through_a_table_that_grows() {
         ("pin failed", &report::PIN_FAILED),
         ("callback finished", &callback::FINISHED),
         ("claim", &outbox::CLAIM),
+        ("claimed subjects", &outbox::SUBJECTS),
         ("next due", &outbox::NEXT_DUE),
         ("request", &request::GET),
         ("intent", &request::INTENT),
@@ -86,7 +99,7 @@ fn no_statement_walks_through_a_table_that_grows() {
 fn a_walk_is_seen() {
     let connection = database();
     for (sql, table) in [
-        ("UPDATE request SET state = 'x' WHERE object = 'y'", "request"),
+        ("UPDATE request SET state = 'x' WHERE holder = 'y'", "request"),
         ("SELECT 1 FROM attempt a WHERE a.outcome = 'x'", "attempt"),
         ("SELECT 1 FROM event ORDER BY seq", "event"),
     ] {

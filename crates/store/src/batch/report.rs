@@ -4,6 +4,7 @@ use domain::RequestId;
 use serde::Serialize;
 
 use super::callback::{self, Pending};
+use super::part::{self, Ended};
 use super::{Progress, Report, Written};
 use crate::StoreError;
 use crate::engine::{Conn, Sql, sql};
@@ -11,8 +12,8 @@ use crate::engine::{Conn, Sql, sql};
 // A wallet may report after the request's time ran out: the credential was issued before.
 sql!(
     COMPLETED,
-    "UPDATE request SET state = 'completed', ended_at = @int(at), payload = NULL, callback = NULL, \
-     credential = NULL, object = NULL, pin_hash = NULL, next_callback = request.next_callback + @int(callbacks) FROM @rows \
+    "UPDATE request SET state = 'completed', ended_at = @int(at), pin_hash = NULL, keeps_callback = 0, \
+     next_callback = request.next_callback + @int(callbacks) FROM @rows \
      WHERE request.tenant = @text(tenant) AND request.id = @text(request) AND request.issued_at IS NOT NULL \
      AND request.state IN ('issued', 'expired') \
      RETURNING request.id, request.next_callback, CAST(1 AS BIGINT)"
@@ -32,10 +33,7 @@ sql!(
     "UPDATE request SET pin_failures = request.pin_failures + 1, \
      state = CASE WHEN request.pin_failures + 1 >= @int(limit) THEN 'failed' ELSE request.state END, \
      ended_at = CASE WHEN request.pin_failures + 1 >= @int(limit) THEN @int(at) ELSE request.ended_at END, \
-     payload = CASE WHEN request.pin_failures + 1 >= @int(limit) THEN NULL ELSE request.payload END, \
-     object = CASE WHEN request.pin_failures + 1 >= @int(limit) THEN NULL ELSE request.object END, \
      pin_hash = CASE WHEN request.pin_failures + 1 >= @int(limit) THEN NULL ELSE request.pin_hash END, \
-     callback = CASE WHEN request.pin_failures + 1 >= @int(limit) THEN NULL ELSE request.callback END, \
      next_callback = CASE WHEN request.pin_failures + 1 >= @int(limit) \
      THEN request.next_callback + @int(callbacks) ELSE request.next_callback END FROM @rows \
      WHERE request.tenant = @text(tenant) AND request.id = @text(request) AND request.state = 'retrieved' \
@@ -47,7 +45,8 @@ pub(super) async fn complete(
     members: &[(usize, &Report)],
     progress: &mut Progress,
 ) -> Result<(), StoreError> {
-    reported(conn, &COMPLETED, members, progress).await
+    let counted = reported(conn, &COMPLETED, members, progress).await?;
+    part::erase(conn, &ended(&counted)).await
 }
 
 pub(super) async fn wallet_failed(
@@ -55,23 +54,28 @@ pub(super) async fn wallet_failed(
     members: &[(usize, &Report)],
     progress: &mut Progress,
 ) -> Result<(), StoreError> {
-    reported(conn, &WALLET_FAILED, members, progress).await
+    reported(conn, &WALLET_FAILED, members, progress).await.map(|_counted| ())
 }
 
-async fn reported(
+async fn reported<'a>(
     conn: &mut Conn,
     statement: &Sql,
-    members: &[(usize, &Report)],
+    members: &[(usize, &'a Report)],
     progress: &mut Progress,
-) -> Result<(), StoreError> {
+) -> Result<Vec<Counted<'a>>, StoreError> {
     let counted = run(conn, statement, members).await?;
     let mut pending = Vec::new();
-    for (index, member, seq, _count) in counted {
-        progress.set(index, Written::Done);
+    for Counted { index, member, seq, .. } in &counted {
+        progress.set(*index, Written::Done);
         progress.events.push(member.event.clone());
-        pending.extend(announce(member, seq));
+        pending.extend(announce(member, *seq));
     }
-    callback::insert(conn, &pending).await
+    callback::insert(conn, &pending).await?;
+    Ok(counted)
+}
+
+fn ended(counted: &[Counted<'_>]) -> Vec<Ended> {
+    counted.iter().map(|row| Ended { tenant: row.member.tenant, request: row.member.request }).collect()
 }
 
 pub(super) async fn pin_failed(
@@ -79,26 +83,38 @@ pub(super) async fn pin_failed(
     members: &[(usize, &Report)],
     progress: &mut Progress,
 ) -> Result<(), StoreError> {
-    let counted = run(conn, &PIN_FAILED, members).await?;
-    let mut pending = Vec::new();
-    for (index, member, seq, failures) in counted {
-        let ended = failures >= member.limit;
-        progress.set(index, Written::PinCounted { failures, ended });
-        progress.events.push(member.event.clone().with("failures", failures));
-        if ended {
-            progress.events.extend(member.ended_event.clone());
-            pending.extend(announce(member, seq));
-        }
+    let mut counted = run(conn, &PIN_FAILED, members).await?;
+    for Counted { index, member, count, .. } in &counted {
+        let ended = *count >= member.limit;
+        progress.set(*index, Written::PinCounted { failures: *count, ended });
+        progress.events.push(member.event.clone().with("failures", *count));
     }
-    callback::insert(conn, &pending).await
+    counted.retain(|row| row.count >= row.member.limit);
+    let mut pending = Vec::new();
+    for Counted { member, seq, .. } in &counted {
+        progress.events.extend(member.ended_event.clone());
+        pending.extend(announce(member, *seq));
+    }
+    callback::insert(conn, &pending).await?;
+    part::erase(conn, &ended(&counted)).await
 }
 
-/// Runs one of the statements above; gives the members that changed a row with the callback counter and their count.
+/// A member that changed its request's row.
+struct Counted<'a> {
+    index: usize,
+    member: &'a Report,
+    /// The callback counter.
+    seq: i64,
+    /// How many reports of its kind there are now.
+    count: i64,
+}
+
+/// Runs one of the statements above; gives the members that changed a row.
 async fn run<'a>(
     conn: &mut Conn,
     statement: &Sql,
     members: &[(usize, &'a Report)],
-) -> Result<Vec<(usize, &'a Report, i64, i64)>, StoreError> {
+) -> Result<Vec<Counted<'a>>, StoreError> {
     #[derive(Serialize)]
     struct ReportRow {
         tenant: domain::TenantId,
@@ -122,7 +138,7 @@ async fn run<'a>(
         let request: RequestId = row.parsed("request.id")?;
         let (seq, count) = (row.int()?, row.int()?);
         if let Some((index, member)) = members.iter().find(|(_, member)| member.request == request) {
-            counted.push((*index, *member, seq, count));
+            counted.push(Counted { index: *index, member, seq, count });
         }
     }
     Ok(counted)

@@ -103,8 +103,10 @@ pub struct NewRequest {
     /// When it ends unless it was completed.
     pub expires_at: Timestamp,
     /// Sealed claims and what else the later steps need.
+    #[serde(skip)]
     pub payload: String,
     /// Sealed callback.
+    #[serde(skip)]
     pub callback: Option<String>,
     /// Keyed hash of what the wallet has to send as PIN.
     pub pin_hash: Option<String>,
@@ -294,6 +296,7 @@ pub struct CredentialOutcome {
     /// When it ends.
     pub expires_at: Timestamp,
     /// The sealed compact JWS, kept until the request ends.
+    #[serde(skip)]
     pub credential: String,
     /// What the ledger says.
     #[serde(skip)]
@@ -328,6 +331,10 @@ pub struct CallbackFinished {
     pub request: RequestId,
     /// Which callback of the request.
     pub seq: i64,
+    /// The attempt that the claim named: after it ran out, the row belongs to whoever claimed it next.
+    pub attempt: i64,
+    /// Whether the attempt counts. Not so when the claim is given back and nothing was sent.
+    pub counts: bool,
     /// When.
     pub at: Timestamp,
     /// `delivered`, `abandoned`, or `None` to try again at `retry_at`.

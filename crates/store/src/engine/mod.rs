@@ -212,10 +212,12 @@ impl Row {
     }
 }
 
-/// A connection: for SQLite the only one that writes or one that reads, for Postgres a transaction.
+/// A connection: for SQLite the only one that writes or one that reads; for Postgres a transaction, or a connection on
+/// which every statement stands for itself.
 pub(crate) enum Conn {
     Sqlite(rusqlite::Connection),
     Postgres(sqlx::Transaction<'static, sqlx::Postgres>),
+    PostgresReader(sqlx::pool::PoolConnection<sqlx::Postgres>),
 }
 
 impl Conn {
@@ -224,6 +226,7 @@ impl Conn {
         match self {
             Self::Sqlite(conn) => sqlite::exec(conn, &sql.sqlite, params),
             Self::Postgres(tx) => postgres::exec(tx, &sql.postgres, params).await,
+            Self::PostgresReader(conn) => postgres::exec(conn, &sql.postgres, params).await,
         }
     }
 
@@ -232,12 +235,13 @@ impl Conn {
         match self {
             Self::Sqlite(conn) => sqlite::rows(conn, &sql.sqlite, params),
             Self::Postgres(tx) => postgres::rows(tx, &sql.postgres, params).await,
+            Self::PostgresReader(conn) => postgres::rows(conn, &sql.postgres, params).await,
         }
     }
 
     /// Whether other transactions run at the same time, so that rows have to be locked.
     pub(crate) fn is_shared(&self) -> bool {
-        matches!(self, Self::Postgres(_))
+        matches!(self, Self::Postgres(_) | Self::PostgresReader(_))
     }
 
     /// Runs a set-based statement; gives the number of rows that it changed.
@@ -245,6 +249,9 @@ impl Conn {
         match self {
             Self::Sqlite(conn) => sqlite::exec_each(conn, &sql.sqlite, rows),
             Self::Postgres(tx) => postgres::exec(tx, &sql.postgres, &[json_rows(rows)?.into()]).await,
+            Self::PostgresReader(conn) => {
+                postgres::exec(conn, &sql.postgres, &[json_rows(rows)?.into()]).await
+            }
         }
     }
 
@@ -257,6 +264,9 @@ impl Conn {
         match self {
             Self::Sqlite(conn) => sqlite::rows_each(conn, &sql.sqlite, rows),
             Self::Postgres(tx) => postgres::rows(tx, &sql.postgres, &[json_rows(rows)?.into()]).await,
+            Self::PostgresReader(conn) => {
+                postgres::rows(conn, &sql.postgres, &[json_rows(rows)?.into()]).await
+            }
         }
     }
 
@@ -265,6 +275,7 @@ impl Conn {
         match self {
             Self::Sqlite(conn) => Ok(conn.execute_batch(&sql.sqlite)?),
             Self::Postgres(tx) => postgres::script(tx, &sql.postgres).await,
+            Self::PostgresReader(conn) => postgres::script(conn, &sql.postgres).await,
         }
     }
 }
@@ -283,6 +294,14 @@ pub(crate) enum Engine {
 }
 
 impl Engine {
+    /// Whether changes still have somebody to carry them: on SQLite a thread, which a panic would end.
+    pub(crate) fn has_writer(&self) -> bool {
+        match self {
+            Self::Sqlite(engine) => engine.has_writer(),
+            Self::Postgres(_) => true,
+        }
+    }
+
     /// Runs `op` in one transaction that is durable when this returns.
     pub(crate) async fn write<T: Send + 'static>(
         &self,

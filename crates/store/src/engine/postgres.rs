@@ -1,4 +1,5 @@
-//! Postgres through sqlx: a pool, and transactions that are run again after a serialization failure.
+//! Postgres through sqlx: a pool for reads, one for changes, and transactions that are run again after a serialization
+//! failure.
 //!
 //! Must not know any table.
 
@@ -13,8 +14,18 @@ use crate::StoreError;
 /// How often a transaction is run before a serialization failure becomes the caller's.
 const TRIES: u32 = 5;
 
+/// Connections for reads: anonymous calls read, and as many as they please.
+const READERS: u32 = 10;
+
+/// Connections for changes, which reads must not keep waiting: the committer, the outbox's claims, the sweeper, leases.
+const WRITERS: u32 = 6;
+
+/// How long a caller waits for a connection.
+const ACQUIRE_LIMIT: Duration = Duration::from_secs(5);
+
 pub(crate) struct Postgres {
-    pool: sqlx::PgPool,
+    readers: sqlx::PgPool,
+    writers: sqlx::PgPool,
 }
 
 impl Postgres {
@@ -22,13 +33,10 @@ impl Postgres {
         let options: PgConnectOptions = url.parse().map_err(StoreError::Postgres)?;
         // A committed intent must survive a power cut, whatever the server's default is.
         let options = options.application_name("credenza").options([("synchronous_commit", "on")]);
-        let pool = PgPoolOptions::new()
-            .max_connections(16)
-            .acquire_timeout(Duration::from_secs(5))
-            .connect_with(options)
-            .await
-            .map_err(StoreError::Postgres)?;
-        Ok(Self { pool })
+        let pool = |size| PgPoolOptions::new().max_connections(size).acquire_timeout(ACQUIRE_LIMIT);
+        let writers = pool(WRITERS).connect_with(options.clone()).await.map_err(StoreError::Postgres)?;
+        // The first read opens its connection: that the server can be reached is known.
+        Ok(Self { readers: pool(READERS).connect_lazy_with(options), writers })
     }
 
     pub(crate) async fn write<T: Send + 'static>(
@@ -48,17 +56,18 @@ impl Postgres {
         }
     }
 
+    /// Without a transaction: at the level at which we read, it would add two round trips and no consistency.
     pub(crate) async fn read<T: Send + 'static>(&self, op: impl Op<T>) -> Result<T, StoreError> {
-        let mut conn = Conn::Postgres(self.pool.begin().await.map_err(StoreError::Postgres)?);
+        let mut conn = Conn::PostgresReader(self.readers.acquire().await.map_err(StoreError::Postgres)?);
         op(&mut conn).await
     }
 
     async fn once<T>(&self, op: &impl Op<T>) -> Result<T, StoreError> {
-        let mut conn = Conn::Postgres(self.pool.begin().await.map_err(StoreError::Postgres)?);
+        let mut conn = Conn::Postgres(self.writers.begin().await.map_err(StoreError::Postgres)?);
         let value = op(&mut conn).await?;
         match conn {
             Conn::Postgres(tx) => tx.commit().await.map_err(StoreError::Postgres)?,
-            Conn::Sqlite(_) => return Err(StoreError::Closed),
+            Conn::Sqlite(_) | Conn::PostgresReader(_) => return Err(StoreError::Closed),
         }
         Ok(value)
     }
@@ -78,29 +87,26 @@ fn bind<'q>(sql: &str, params: &'q [Value<'_>]) -> sqlx::query::Query<'q, sqlx::
 }
 
 pub(super) async fn exec(
-    tx: &mut sqlx::Transaction<'static, sqlx::Postgres>,
+    conn: &mut sqlx::PgConnection,
     sql: &str,
     params: &[Value<'_>],
 ) -> Result<u64, StoreError> {
-    let done = bind(sql, params).execute(&mut **tx).await.map_err(StoreError::Postgres)?;
+    let done = bind(sql, params).execute(&mut *conn).await.map_err(StoreError::Postgres)?;
     Ok(done.rows_affected())
 }
 
 pub(super) async fn rows(
-    tx: &mut sqlx::Transaction<'static, sqlx::Postgres>,
+    conn: &mut sqlx::PgConnection,
     sql: &str,
     params: &[Value<'_>],
 ) -> Result<Vec<Row>, StoreError> {
-    let found = bind(sql, params).fetch_all(&mut **tx).await.map_err(StoreError::Postgres)?;
+    let found = bind(sql, params).fetch_all(&mut *conn).await.map_err(StoreError::Postgres)?;
     found.iter().map(cells).collect()
 }
 
-pub(super) async fn script(
-    tx: &mut sqlx::Transaction<'static, sqlx::Postgres>,
-    sql: &str,
-) -> Result<(), StoreError> {
+pub(super) async fn script(conn: &mut sqlx::PgConnection, sql: &str) -> Result<(), StoreError> {
     let script = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()));
-    (&mut **tx).execute(script).await.map_err(StoreError::Postgres)?;
+    conn.execute(script).await.map_err(StoreError::Postgres)?;
     Ok(())
 }
 

@@ -39,6 +39,8 @@ impl Sqlite {
         // FULL: a committed intent must survive a power cut, or a signature could be off the record.
         switch_to_wal(&connection)?;
         connection.pragma_update(None, "synchronous", "FULL")?;
+        // 16 MiB of log between checkpoints: a page that many commits change is copied back once.
+        connection.pragma_update(None, "wal_autocheckpoint", 4096)?;
         prepare(&connection, &clock)?;
         let (writer, mut jobs) = mpsc::channel::<Job>(QUEUE);
         std::thread::Builder::new()
@@ -76,6 +78,11 @@ impl Sqlite {
         });
         self.writer.send(job).await.map_err(|_stopped| StoreError::Closed)?;
         answer.await.map_err(|_stopped| StoreError::Closed)?
+    }
+
+    /// Whether the writer's thread still takes jobs.
+    pub(crate) fn has_writer(&self) -> bool {
+        !self.writer.is_closed()
     }
 
     pub(crate) fn read<T>(&self, op: impl Op<T>) -> Result<T, StoreError> {
@@ -141,7 +148,7 @@ fn transaction<T>(conn: &mut Conn, op: &impl Op<T>) -> Result<T, StoreError> {
 fn batch(conn: &Conn, statement: &str) -> Result<(), StoreError> {
     match conn {
         Conn::Sqlite(connection) => Ok(connection.execute_batch(statement)?),
-        Conn::Postgres(_) => Err(StoreError::Closed),
+        Conn::Postgres(_) | Conn::PostgresReader(_) => Err(StoreError::Closed),
     }
 }
 
@@ -236,4 +243,33 @@ fn collect(mut answer: Rows<'_>, columns: usize, out: &mut Vec<Row>) -> Result<(
         out.push(Row::new(cells));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Still;
+
+    impl Clock for Still {
+        fn now(&self) -> domain::Timestamp {
+            domain::Timestamp::from_millis(0)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_writer_that_died_is_noticed() {
+        let file = std::env::temp_dir().join(format!("credenza-writer-{}.db", uuid::Uuid::new_v4()));
+        let engine = Sqlite::open(&file, Arc::new(Still)).unwrap();
+        assert!(engine.has_writer());
+        let died = engine.write("panic", |_conn| Box::pin(async move { panic!("as a bug would") }));
+        let died: Result<(), StoreError> = died.await;
+        assert!(matches!(died, Err(StoreError::Closed)), "{died:?}");
+        while engine.has_writer() {
+            tokio::task::yield_now().await;
+        }
+        for suffix in ["", "-wal", "-shm"] {
+            drop(std::fs::remove_file(format!("{}{suffix}", file.display())));
+        }
+    }
 }

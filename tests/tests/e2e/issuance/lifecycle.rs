@@ -79,7 +79,9 @@ async fn on_postgres_too() {
     assert!(!data_dir.join("credenza.db").exists(), "no SQLite file beside it");
     assert_eq!(database.sql("SELECT count(*) FROM request WHERE state = 'completed'"), "2");
     assert_eq!(
-        database.sql("SELECT count(*) FROM request WHERE state = 'completed' AND payload IS NOT NULL"),
+        database.sql(
+            "SELECT count(*) FROM request_part p JOIN request r ON r.id = p.request WHERE r.state = 'completed'"
+        ),
         "0"
     );
     assert_eq!(database.sql("SELECT count(*) FROM signing_key"), "1");

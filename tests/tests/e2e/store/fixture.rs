@@ -101,6 +101,14 @@ impl Fixture {
         matches!(self.place, Place::Postgres(_))
     }
 
+    /// The database on PostgreSQL, for what has to go on beside the test.
+    pub fn database(&self) -> TestDatabase {
+        match &self.place {
+            Place::Postgres(database) => database.clone(),
+            Place::Sqlite(_) => unreachable!("only asked on Postgres"),
+        }
+    }
+
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }

@@ -13,6 +13,7 @@ mod ledger;
 mod opening;
 mod outbox;
 mod outcomes;
+mod reads;
 mod reattempts;
 mod replaced;
 mod reports;

@@ -18,6 +18,9 @@ on_both!(
     a_claim_takes_no_more_than_it_was_asked_for,
     the_next_time_is_known,
     a_callback_ends_once,
+    a_claim_says_who_and_what_it_is_about,
+    a_stale_claim_ends_and_frees_nothing,
+    a_claim_that_is_given_back_does_not_count,
 );
 
 const CLAIM: i64 = 30_000;
@@ -26,11 +29,16 @@ async fn claim(f: &Fixture) -> Vec<DueCallback> {
     f.store.claim_callbacks(CLAIM, 100).await.unwrap()
 }
 
+/// By whoever has the latest claim.
 fn finished(f: &Fixture, ids: Ids, seq: i64, ended: Option<&'static str>) -> CallbackFinished {
+    let attempts =
+        f.sql(&format!("SELECT attempts FROM outbox WHERE request = '{}' AND seq = {seq}", ids.request));
     CallbackFinished {
         tenant: tenant(),
         request: ids.request,
         seq,
+        attempt: attempts.parse().unwrap_or(0),
+        counts: true,
         at: f.now(),
         ended,
         retry_at: f.now().plus_millis(1_000),
@@ -49,8 +57,8 @@ async fn a_callback_is_claimed_as_it_was_written(f: Fixture) {
     f.pass(5);
     let due = claim(&f).await;
     let [callback] = due.as_slice() else { panic!("{due:?}") };
-    assert_eq!((callback.tenant, callback.request, callback.seq), (tenant(), ids.request, 1));
-    assert_eq!((callback.transaction, callback.status.as_str()), (ids.transaction, "request_retrieved"));
+    assert_eq!((callback.request, callback.seq), (ids.request, 1));
+    assert_eq!(callback.status, "request_retrieved");
     assert_eq!((callback.payload.as_str(), callback.attempt), ("sealed request_retrieved", 1));
     assert_eq!(callback.created_at, made);
 }
@@ -163,4 +171,48 @@ async fn a_callback_ends_once(f: Fixture) {
     assert_eq!(f.sql("SELECT state FROM outbox"), "delivered");
     let delivered = f.trail(ids).await.into_iter().filter(|kind| kind == "callback_delivered").count();
     assert_eq!(delivered, 1);
+}
+
+async fn a_claim_says_who_and_what_it_is_about(f: Fixture) {
+    let both = [f.retrieved().await, f.retrieved().await];
+    let due = claim(&f).await;
+    assert_eq!(due.len(), 2);
+    for ids in both {
+        let callback = due.iter().find(|callback| callback.request == ids.request).unwrap();
+        assert_eq!(callback.subject, ids.subject());
+    }
+}
+
+async fn a_stale_claim_ends_and_frees_nothing(f: Fixture) {
+    let ids = f.retrieved().await;
+    claim(&f).await;
+    let (ended, again) = (finished(&f, ids, 1, Some("delivered")), finished(&f, ids, 1, None));
+    f.pass(CLAIM);
+    assert_eq!(claim(&f).await.len(), 1, "another process has it now");
+    for stale in [ended, again] {
+        assert_eq!(f.write(Write::Callback(Box::new(stale))).await, Written::Lost);
+    }
+    assert_eq!(
+        f.sql("SELECT state, payload, attempts, claimed_until FROM outbox"),
+        format!("pending|sealed request_retrieved|2|{}", f.now().millis() + CLAIM)
+    );
+    assert!(claim(&f).await.is_empty(), "nobody else may send it meanwhile");
+    assert!(!f.trail(ids).await.contains(&"callback_delivered".to_owned()));
+    assert_eq!(finish(&f, ids, 1, Some("delivered")).await, Written::Done);
+}
+
+async fn a_claim_that_is_given_back_does_not_count(f: Fixture) {
+    let ids = f.retrieved().await;
+    for _ in 0..3 {
+        let due = claim(&f).await;
+        assert_eq!((due.len(), due[0].attempt), (1, 1));
+        let back = CallbackFinished { counts: false, ..finished(&f, ids, 1, None) };
+        assert_eq!(f.write(Write::Callback(Box::new(back))).await, Written::Done);
+        assert!(claim(&f).await.is_empty(), "not before its time");
+        f.pass(1_000);
+    }
+    claim(&f).await;
+    assert_eq!(finish(&f, ids, 1, None).await, Written::Done);
+    f.pass(1_000);
+    assert_eq!(claim(&f).await[0].attempt, 2, "this one was sent");
 }

@@ -97,6 +97,8 @@ async fn a_nul_becomes_a_replacement_character_and_harms_nobody(f: Fixture) {
         tenant: tenant(),
         request: ids.request,
         seq: 1,
+        attempt: 1,
+        counts: true,
         at: f.now(),
         ended: None,
         retry_at: f.now(),

@@ -26,7 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Whether a hash is that of a secret. For checks at start: it costs some ten milliseconds.
 #[must_use]
 pub fn secret_matches(hash: &str, secret: &str) -> bool {
-    PasswordHash::new(hash).is_ok_and(|hash| Argon2::default().verify_password(secret.as_bytes(), &hash).is_ok())
+    PasswordHash::new(hash)
+        .is_ok_and(|hash| Argon2::default().verify_password(secret.as_bytes(), &hash).is_ok())
 }
 
 /// Hashes a secret with argon2id and a random salt, as a PHC string for the configuration.
