@@ -24,7 +24,7 @@ const DAMAGES: [&str; 16] = [
     "UPDATE event SET at = at + 1 WHERE kind = 'request_created'",
     "UPDATE event SET body = replace(body, ',', ', ') WHERE kind = 'request_created'",
     "UPDATE event SET body = substr(body, 1, 40) WHERE kind = 'request_created'",
-    "UPDATE request SET payload = 'claims' WHERE state = 'completed'",
+    "INSERT INTO request_part SELECT tenant, id, 'payload', 'claims' FROM request WHERE state = 'completed'",
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -252,7 +252,7 @@ impl From<RetrieveError> for ApiError {
             .about("request_uri"),
             RetrieveError::Busy(source) => {
                 let error = Self::busy("The request cannot be signed at present, try again.");
-                error.caused_by(source.as_ref().map(|source| source as _))
+                error.caused_by(source.as_ref().map(|source| -> &dyn std::error::Error { source }))
             }
             RetrieveError::Store(source) => Self::internal(&source),
             RetrieveError::Seal(source) => Self::internal(&source),
@@ -268,9 +268,7 @@ impl From<IssueError> for ApiError {
         let text = error.to_string();
         match error {
             IssueError::Malformed(message) => Self::new(400, InnerCode::BadOrMissingField, message),
-            IssueError::Refused { message, reason } => {
-                Self::new(400, InnerCode::TokenError, message).about(reason)
-            }
+            IssueError::Refused(message) => Self::new(400, InnerCode::TokenError, message),
             IssueError::WrongPin => Self::new(403, InnerCode::InvalidPin, text),
             IssueError::PinUsedUp => Self::new(403, InnerCode::Gone, text),
             IssueError::OtherHolder => Self::new(403, InnerCode::Conflict, text),
@@ -281,7 +279,7 @@ impl From<IssueError> for ApiError {
             ),
             IssueError::Busy(source) => {
                 let error = Self::busy("The credential cannot be signed at present, try again.");
-                error.caused_by(source.as_ref().map(|source| source as _))
+                error.caused_by(source.as_ref().map(|source| -> &dyn std::error::Error { source }))
             }
             IssueError::Store(source) => Self::internal(&source),
             IssueError::Seal(source) => Self::internal(&source),

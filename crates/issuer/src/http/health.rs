@@ -66,14 +66,12 @@ struct Observed {
 
 fn observe(issuer: &Issuer, stopping: bool, database: bool) -> Observed {
     let directory = issuer.directory.snapshot();
-    let own = did_web::did_from_origin(issuer.urls.base()).ok();
-    let own = own.and_then(|did| directory.authority_by_did(did.as_str()).cloned());
     Observed {
         stopping,
         database,
         committer: issuer.committer().is_running(),
-        authority: own.map(|entry| (entry.active.is_some(), entry.configuration.is_some())),
-        contracts_signed: directory.contracts().iter().all(|entry| !entry.tokens.is_empty()),
+        authority: issuer.own_authority().map(|entry| (entry.active.is_some(), entry.configuration.is_some())),
+        contracts_signed: directory.contracts().iter().all(|entry| entry.is_signed()),
     }
 }
 

@@ -46,14 +46,9 @@ pub enum IssueError {
     /// The body is no proof, or names no request.
     #[error("{0}")]
     Malformed(&'static str),
-    /// The proof was refused.
-    #[error("{message}")]
-    Refused {
-        /// What the wallet is told.
-        message: String,
-        /// For the ledger.
-        reason: &'static str,
-    },
+    /// The proof was refused; the ledger holds the reason's label.
+    #[error("{0}")]
+    Refused(String),
     /// The PIN is wrong; the wallet lets the person try again.
     #[error("The provided pin is invalid.")]
     WrongPin,
@@ -245,8 +240,11 @@ impl Issuer {
                 self.callbacks.notify_one();
                 Err(IssueError::PinUsedUp)
             }
-            // It moved on meanwhile: issued to this holder, whose wrong PIN is still wrong.
-            _ => Err(IssueError::WrongPin),
+            // It moved on meanwhile: it has ended, or it was issued to this holder, whose wrong PIN is still wrong.
+            _ => match self.store.request(request.tenant, request.id).await? {
+                Some(now) if !now.state.is_final() => Err(IssueError::WrongPin),
+                _ => Err(IssueError::Gone),
+            },
         }
     }
 
@@ -493,7 +491,7 @@ impl Issuer {
 
     fn refuse(&self, request: &StoredRequest, reason: &'static str, message: String) -> IssueError {
         self.note_refusal(request, reason);
-        IssueError::Refused { message, reason }
+        IssueError::Refused(message)
     }
 
     /// Puts a refusal into the ledger, a limited number of times per request: the call is anonymous.

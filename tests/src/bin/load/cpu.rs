@@ -1,7 +1,10 @@
 //! What a process costs: CPU time by thread and resident memory, from `/proc`; and the unit, one P-256 verification.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
@@ -63,19 +66,41 @@ pub fn resident_mib(pid: u32) -> f64 {
     line.split_whitespace().nth(1).and_then(|kib| kib.parse::<f64>().ok()).expect("a number of KiB") / 1024.0
 }
 
-/// Microseconds of one P-256 verification by aws-lc-rs on this machine at this moment: the best of some rounds.
-pub fn one_verification() -> f64 {
-    let random = SystemRandom::new();
-    let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect("a key");
-    let signature = key.sign(&random, b"message").expect("a signature");
-    let public = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, key.public_key().as_ref());
-    (0..5)
-        .map(|_| {
-            let began = Instant::now();
-            for _ in 0..400 {
-                public.verify(b"message", signature.as_ref()).expect("a good signature");
+/// Measures P-256 verifications by aws-lc-rs beside the load: the unit has to feel the same machine as the server.
+pub struct Unit {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Vec<f64>>,
+}
+
+impl Unit {
+    /// Begins to measure: some verifications twenty times a second.
+    pub fn start() -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || {
+            let random = SystemRandom::new();
+            let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect("a key");
+            let signature = key.sign(&random, b"message").expect("a signature");
+            let public = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, key.public_key().as_ref());
+            let mut samples = Vec::new();
+            while !told.load(Ordering::Relaxed) {
+                let began = Instant::now();
+                for _ in 0..5 {
+                    public.verify(b"message", signature.as_ref()).expect("a good signature");
+                }
+                samples.push(began.elapsed().as_secs_f64() * 1e6 / 5.0);
+                std::thread::sleep(Duration::from_millis(50));
             }
-            began.elapsed().as_secs_f64() * 1e6 / 400.0
-        })
-        .fold(f64::INFINITY, f64::min)
+            samples
+        });
+        Self { stop, thread }
+    }
+
+    /// The median, in microseconds: a quarter of a millisecond is seldom interrupted.
+    pub fn finish(self) -> f64 {
+        self.stop.store(true, Ordering::Relaxed);
+        let mut samples = self.thread.join().expect("the measuring thread");
+        samples.sort_by(f64::total_cmp);
+        samples.get(samples.len() / 2).copied().unwrap_or(f64::NAN)
+    }
 }

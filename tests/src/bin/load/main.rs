@@ -61,7 +61,6 @@ fn settings() -> Settings {
 async fn main() {
     rustls::crypto::aws_lc_rs::default_provider().install_default().expect("the first provider");
     let settings = settings();
-    let verification = cpu::one_verification();
     let sink = sink::start().await;
     let mut server = Credenza::start(Options {
         program: Some(std::path::absolute(&settings.program).expect("a path")),
@@ -88,9 +87,11 @@ async fn main() {
 
     let before = cpu::snapshot(server.pid());
     let delivered = sink.count();
+    let unit = cpu::Unit::start();
     let began = Instant::now();
     let samples = drive(&target, settings.wallets, Duration::from_secs(settings.seconds)).await;
     let took = began.elapsed();
+    let verification = unit.finish();
     settle(&sink).await;
     let after = cpu::snapshot(server.pid());
     let done = samples.whole.len();

@@ -87,8 +87,15 @@ impl Installation {
         self.try_serve().unwrap_or_else(|refusal| panic!("not ready ({:?}):\n{}", refusal.code, refusal.log))
     }
 
-    /// Starts `serve`; for starts that must fail.
-    pub fn try_serve(&self) -> Result<(Running, Ready), Refusal> {
+    /// Starts `serve`, which has to be refused.
+    pub fn refused(&self) -> Refusal {
+        match self.try_serve() {
+            Ok((running, _)) => panic!("it started:\n{}", running.log()),
+            Err(refusal) => refusal,
+        }
+    }
+
+    fn try_serve(&self) -> Result<(Running, Ready), Refusal> {
         let (config, _) = self.config();
         let (ready_file, log) = (self.path("ready.json"), self.path("log"));
         std::fs::remove_file(&ready_file).ok();

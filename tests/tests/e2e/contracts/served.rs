@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use credenza_tests::process::client_trusting;
+
 use super::installation::{Installation, contract_file, credenza, hash, text};
 
 const STOP: Duration = Duration::from_secs(20);
@@ -13,7 +15,7 @@ fn another_public_url_makes_no_second_authority() {
     assert_eq!(ready.authority_did.as_deref(), Some("did:web:issuer.example"));
     assert!(running.terminate(STOP).success());
     site.public_url = "https://moved.example".to_owned();
-    let refusal = site.try_serve().err().expect("it is refused");
+    let refusal = site.refused();
     assert_eq!(refusal.code, Some(1));
     for part in ["did:web:issuer.example", "did:web:moved.example", "a database of its own"] {
         assert!(refusal.log.contains(part), "{part}: {}", refusal.log);
@@ -42,7 +44,7 @@ async fn readiness_is_about_the_authority_of_our_own_origin() {
     drop(database);
     let (mut running, ready) = site.serve();
     assert_eq!(ready.authority_did.as_deref(), Some("did:web:issuer.example"));
-    let answer = reqwest::get(format!("{}/readyz", ready.http.unwrap())).await.unwrap();
+    let answer = client_trusting(None).get(format!("{}/readyz", ready.http.unwrap())).send().await.unwrap();
     assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
     assert!(running.terminate(STOP).success());
 }
@@ -62,12 +64,12 @@ fn keys_may_come_from_the_environment() {
         assert!(!running.log().contains(keyring.lines().last().unwrap()), "keys are not logged");
     }
     site.env = vec![("CREDENZA_KEYRING", "k-1 nonsense".to_owned())];
-    let refusal = site.try_serve().err().expect("it is refused");
+    let refusal = site.refused();
     assert!(refusal.log.contains("the environment variable CREDENZA_KEYRING"), "{}", refusal.log);
     assert!(!refusal.log.contains("nonsense"), "{}", refusal.log);
     site.env.clear();
     site.keyring.clear();
-    let refusal = site.try_serve().err().expect("it is refused");
+    let refusal = site.refused();
     assert!(refusal.log.contains("keyring.file is missing"), "{}", refusal.log);
 }
 
@@ -76,7 +78,7 @@ fn a_secret_that_everybody_tries_is_refused_and_others_are_tried_once() {
     let mut site = Installation::new();
     let good = site.secret_hash.clone();
     site.secret_hash = hash("change-me-change-me");
-    let refusal = site.try_serve().err().expect("it is refused");
+    let refusal = site.refused();
     assert_eq!(refusal.code, Some(1));
     assert!(refusal.log.contains("which everybody tries first"), "{}", refusal.log);
     site.secret_hash = good;

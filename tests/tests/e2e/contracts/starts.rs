@@ -112,7 +112,7 @@ async fn a_wrong_keyring_is_refused_and_makes_no_keys() {
     let https = process.ready().public_url.clone().unwrap();
     let port = url::Url::parse(&https).unwrap().port().unwrap();
     let options = Options { ports: Some((ports::free(), port)), ..again() };
-    let failure = Credenza::try_start(options).await.err().expect("`dev` is refused too");
+    let failure = Credenza::try_start(options).await.expect_err("`dev` is refused too");
     assert!(failure.log.contains("they are not the ones that sealed it"), "{}", failure.log);
     assert_eq!(keys(), before);
 
