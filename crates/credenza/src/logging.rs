@@ -21,11 +21,13 @@ pub fn start(format: Format, level: &str) -> anyhow::Result<()> {
     let registry = tracing_subscriber::registry().with(filter);
     match format {
         Format::Json => {
-            let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(std::io::stderr);
+            let lines =
+                tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(std::io::stderr);
             registry.with(lines).try_init()?;
         }
         Format::Text => {
-            let lines = tracing_subscriber::fmt::layer().compact().with_target(false).with_writer(std::io::stderr);
+            let lines =
+                tracing_subscriber::fmt::layer().compact().with_target(false).with_writer(std::io::stderr);
             registry.with(lines).try_init()?;
         }
     }

@@ -1,7 +1,7 @@
 //! The `credenza` program.
 
-mod clock;
 mod cli;
+mod clock;
 mod config;
 mod contracts;
 mod dev;

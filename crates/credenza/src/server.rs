@@ -39,7 +39,8 @@ pub async fn run(
                 let answer = app.call(request);
                 async move {
                     let answer = answer.await?;
-                    let transaction = answer.headers().get(TRANSACTION_HEADER).and_then(|id| id.to_str().ok());
+                    let transaction =
+                        answer.headers().get(TRANSACTION_HEADER).and_then(|id| id.to_str().ok());
                     tracing::info!(
                         method = method.as_str(),
                         // Without the query: it may name what is not for logs.

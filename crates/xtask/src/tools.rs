@@ -25,8 +25,7 @@ const POSTGRES_PROGRAMS: [&str; 4] = ["initdb", "postgres", "pg_ctl", "psql"];
 
 impl Tool {
     /// Every tool that a full test run needs.
-    pub const ALL: [Tool; 5] =
-        [Tool::Postgres, Tool::Chromium, Tool::Chromedriver, Tool::Git, Tool::Python];
+    pub const ALL: [Tool; 5] = [Tool::Postgres, Tool::Chromium, Tool::Chromedriver, Tool::Git, Tool::Python];
 
     /// The tool's name for people.
     #[must_use]

@@ -11,7 +11,7 @@ use serde_json::Value;
 use xtask::tools::Tool;
 
 /// Our crates and which of ours each may use, outside of its tests.
-const MAY_USE: [(&str, &[&str]); 12] = [
+const MAY_USE: [(&str, &[&str]); 11] = [
     ("credenza-domain", &[]),
     ("credenza-credential", &["credenza-domain"]),
     ("credenza-signer", &["credenza-domain"]),
@@ -41,14 +41,13 @@ const MAY_USE: [(&str, &[&str]); 12] = [
             "credenza-issuer",
         ],
     ),
-    ("vault-sim", &[]),
     ("wallet", &[]),
     ("xtask", &[]),
-    ("credenza-tests", &["xtask"]),
+    ("credenza-tests", &["wallet", "xtask"]),
 ];
 
 /// These judge the product from outside, so not even their tests may share code with it.
-const SHARES_NOTHING: [&str; 2] = ["vault-sim", "wallet"];
+const SHARES_NOTHING: [&str; 1] = ["wallet"];
 
 /// Dependencies with one home, and who may use them outside of tests.
 const HOMES: [(&str, &[&str]); 4] = [

@@ -1,3 +1,5 @@
+//! Tests of `did`.
+
 use k256::ecdsa::SigningKey;
 use proptest::prelude::*;
 use serde_json::{Value, json};

@@ -1,3 +1,5 @@
+//! Tests of `key`.
+
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use p256::ecdsa::signature::Signer;
 use proptest::prelude::*;

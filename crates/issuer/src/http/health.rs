@@ -70,7 +70,9 @@ fn observe(issuer: &Issuer, stopping: bool, database: bool) -> Observed {
         stopping,
         database,
         committer: issuer.committer().is_running(),
-        authority: issuer.own_authority().map(|entry| (entry.active.is_some(), entry.configuration.is_some())),
+        authority: issuer
+            .own_authority()
+            .map(|entry| (entry.active.is_some(), entry.configuration.is_some())),
         contracts_signed: directory.contracts().iter().all(|entry| entry.is_signed()),
     }
 }

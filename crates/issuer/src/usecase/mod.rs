@@ -6,6 +6,7 @@
 pub mod complete;
 pub mod contract;
 pub mod create;
+mod credential;
 mod document;
 pub mod issue;
 pub mod news;

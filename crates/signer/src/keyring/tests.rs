@@ -109,7 +109,10 @@ fn a_group_may_read_what_root_mounted_for_it() {
         assert!(!is_closed(mode, 0, 1000), "{mode:04o}");
     }
     for mode in [0o400, 0o600] {
-        assert!(is_closed(mode, 0, 0) && is_closed(mode, 1000, 1000) && is_closed(mode, 0, 1000), "{mode:04o}");
+        assert!(
+            is_closed(mode, 0, 0) && is_closed(mode, 1000, 1000) && is_closed(mode, 0, 1000),
+            "{mode:04o}"
+        );
     }
 }
 

@@ -1,3 +1,5 @@
+//! Tests of `holder`.
+
 use super::*;
 use crate::jws::{CompactJws, decode};
 use crate::key::SignatureError;

@@ -1,3 +1,5 @@
+//! Tests of `linked_domain`.
+
 use super::*;
 use crate::example::NOW;
 use crate::issuer::Issuer;

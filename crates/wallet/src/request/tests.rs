@@ -1,3 +1,5 @@
+//! Tests of `request`.
+
 use super::*;
 use crate::example::NOW;
 use crate::issuer::Issuer;

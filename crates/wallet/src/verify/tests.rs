@@ -1,3 +1,5 @@
+//! Tests of `verify`.
+
 use super::*;
 use crate::example::NOW;
 use crate::holder::HolderKind;

@@ -51,7 +51,8 @@ pub fn split(before: &Snapshot, after: &Snapshot) -> Vec<(String, f64)> {
     let mut kinds: BTreeMap<String, f64> = BTreeMap::new();
     for (id, (name, ms)) in &after.by_thread {
         let earlier = before.by_thread.get(id).map_or(0.0, |(_, ms)| *ms);
-        let kind = if name.starts_with("actix") || name.starts_with("acti") { "http+crypto" } else { name.as_str() };
+        let kind =
+            if name.starts_with("actix") || name.starts_with("acti") { "http+crypto" } else { name.as_str() };
         *kinds.entry(kind.to_owned()).or_default() += ms - earlier;
     }
     let mut kinds: Vec<_> = kinds.into_iter().filter(|(_, ms)| *ms > 0.5).collect();

@@ -97,19 +97,44 @@ async fn main() {
     let done = samples.whole.len();
     assert!(done > 0, "no issuance ended well: {}", samples.failures.first().cloned().unwrap_or_default());
 
-    println!("{} wallets, {:.1} s, callbacks {}, QR {}", settings.wallets, took.as_secs_f64(), settings.callbacks, settings.qr);
-    println!("issuances        {done} ({:.0}/s), failed {}", done as f64 / took.as_secs_f64(), samples.failures.len());
-    println!("callbacks        {} received ({:.2} per issuance)", sink.count() - delivered, (sink.count() - delivered) as f64 / done as f64);
+    println!(
+        "{} wallets, {:.1} s, callbacks {}, QR {}",
+        settings.wallets,
+        took.as_secs_f64(),
+        settings.callbacks,
+        settings.qr
+    );
+    println!(
+        "issuances        {done} ({:.0}/s), failed {}",
+        done as f64 / took.as_secs_f64(),
+        samples.failures.len()
+    );
+    println!(
+        "callbacks        {} received ({:.2} per issuance)",
+        sink.count() - delivered,
+        (sink.count() - delivered) as f64 / done as f64
+    );
     for (name, values) in samples.named() {
-        println!("{name:<16} p50 {:>7.2} ms   p99 {:>7.2} ms", percentile(values, 50), percentile(values, 99));
+        println!(
+            "{name:<16} p50 {:>7.2} ms   p99 {:>7.2} ms",
+            percentile(values, 50),
+            percentile(values, 99)
+        );
     }
     let total = after.total_ms - before.total_ms;
     let per_issuance = total / done as f64;
-    println!("server CPU       {per_issuance:.3} ms per issuance = {:.1} P-256 verifications of {:.1} us", per_issuance * 1000.0 / verification, verification);
+    println!(
+        "server CPU       {per_issuance:.3} ms per issuance = {:.1} P-256 verifications of {:.1} us",
+        per_issuance * 1000.0 / verification,
+        verification
+    );
     for (thread, ms) in cpu::split(&before, &after) {
         println!("  {thread:<14} {:.3} ms", ms / done as f64);
     }
-    println!("resident         {idle_rss:.1} MiB idle, {:.1} MiB after the load", cpu::resident_mib(server.pid()));
+    println!(
+        "resident         {idle_rss:.1} MiB idle, {:.1} MiB after the load",
+        cpu::resident_mib(server.pid())
+    );
     for failure in samples.failures.iter().take(3) {
         println!("failure: {failure}");
     }

@@ -135,7 +135,8 @@ async fn once(
     let descriptor = &request["claims"]["vp_token"]["presentation_definition"]["input_descriptors"][0];
     let manifest = descriptor["issuance"][0]["manifest"].as_str().expect("a manifest").to_owned();
 
-    let answer = connection.send("GET", path(&manifest), "x-ms-sign-contract: true\r\n", "").await.map_err(lost)?;
+    let answer =
+        connection.send("GET", path(&manifest), "x-ms-sign-contract: true\r\n", "").await.map_err(lost)?;
     expect("contract", 200, &answer)?;
     samples.contract.push(lap(&mut last));
     let token: Value = serde_json::from_slice(&answer.body).expect("JSON");
@@ -159,7 +160,10 @@ async fn once(
     let proof = holder.sign_jws(&Map::new(), &proof).expect("a proof");
     // Making the proof is the phone's work.
     last = Instant::now();
-    let answer = connection.send("POST", path(audience), "content-type: text/plain\r\n", &proof).await.map_err(lost)?;
+    let answer = connection
+        .send("POST", path(audience), "content-type: text/plain\r\n", &proof)
+        .await
+        .map_err(lost)?;
     expect("proof", 200, &answer)?;
     samples.proof.push(lap(&mut last));
 

@@ -127,11 +127,6 @@ async fn a_jti_belongs_to_one_request(f: Fixture) {
     assert_eq!(f.open(first).await, OPENED);
     assert_eq!(f.open(f.credential_intent(other, "alice", "jti")).await, Written::Lost);
     assert_eq!(f.stored(other).await.holder, None, "a refused proof binds nobody");
-    // The same proof again, for the same request, after the first try came to nothing.
-    f.write(Write::Outcome(Box::new(f.failed(one, id, 1)))).await;
-    let mut again = f.credential_intent(one, "alice", "jti");
-    again.replaces = Some((id, 1));
-    assert_eq!(f.open(again).await, OPENED);
     // Two requests with one `jti` in one batch: one of them has it.
     let (third, fourth) = (f.retrieved().await, f.retrieved().await);
     let writes =
@@ -139,6 +134,10 @@ async fn a_jti_belongs_to_one_request(f: Fixture) {
     let results = f.batch(writes.into()).await;
     assert_eq!(results.iter().filter(|written| **written == OPENED).count(), 1, "{results:?}");
     assert_eq!(f.open(f.credential_intent(other, "alice", "fresh")).await, OPENED);
+    // The same proof again, for the same request, after the first try came to nothing.
+    f.write(Write::Outcome(Box::new(f.failed(one, id, 1)))).await;
+    f.rotate().await;
+    assert_eq!(f.open(f.replacing(one, "jti", (id, 1))).await, OPENED);
 }
 
 async fn reserve(f: &Fixture, key: &str, until: i64) {
@@ -172,9 +171,8 @@ async fn a_key_is_reserved_for_longer_but_never_for_less(f: Fixture) {
 }
 
 async fn each_key_is_reserved_for_itself(f: Fixture) {
-    for key in ["key-1", "key-2"] {
-        assert!(f.store.insert_signing_key(tenant(), &signing_key(key)).await.unwrap());
-    }
+    f.activate("key-1").await;
+    f.activate("key-2").await;
     reserve(&f, "key-2", 7_000).await;
     let of = |key: &str| {
         let key = KeyId::new(key);

@@ -1,7 +1,7 @@
 //! Callbacks: taken in order, by one process at a time, until they end.
 
-use domain::Timestamp;
-use domain::audit::{Event, EventKind};
+use domain::audit::{Event, EventKind, Subject};
+use domain::{CustomerId, Timestamp};
 use store::{CallbackFinished, DueCallback, Write, Written};
 
 use super::fixture::Fixture;
@@ -179,7 +179,8 @@ async fn a_claim_says_who_and_what_it_is_about(f: Fixture) {
     assert_eq!(due.len(), 2);
     for ids in both {
         let callback = due.iter().find(|callback| callback.request == ids.request).unwrap();
-        assert_eq!(callback.subject, ids.subject());
+        let customer = Some(CustomerId::new("customer 1"));
+        assert_eq!(callback.subject, Subject { customer, ..ids.subject() });
     }
 }
 

@@ -13,6 +13,7 @@ on_both!(
     a_running_attempt_is_not_replaced,
     who_saw_another_attempt_replaces_nothing,
     an_intent_is_replaced_once,
+    an_intent_whose_key_still_signs_is_not_replaced,
     a_done_intent_is_not_replaced,
     a_late_answer_of_a_replaced_intent_changes_nothing,
 );
@@ -25,10 +26,19 @@ async fn stuck(f: &Fixture) -> (Ids, domain::IntentId) {
     (ids, intent)
 }
 
-async fn an_intent_is_replaced_in_one_batch(f: Fixture) {
+async fn an_intent_whose_key_still_signs_is_not_replaced(f: Fixture) {
     let (ids, old) = stuck(&f).await;
     let mut new = f.credential_intent(ids, "alice", "two");
     new.replaces = Some((old, 1));
+    assert_eq!(f.open(new).await, Written::Lost);
+    assert_eq!(f.open(f.replacing(ids, "three", (old, 1))).await, Written::Lost, "key-2 does not sign yet");
+    assert_eq!(f.intent_state(old), "open|1|sealed input");
+}
+
+async fn an_intent_is_replaced_in_one_batch(f: Fixture) {
+    let (ids, old) = stuck(&f).await;
+    f.rotate().await;
+    let new = f.replacing(ids, "two", (old, 1));
     let id = new.id;
     assert_eq!(f.open(new).await, OPENED);
     assert_eq!(f.intent_state(old), "void|1|", "what was to be signed is erased");
@@ -48,11 +58,8 @@ async fn an_intent_is_replaced_in_one_batch(f: Fixture) {
 async fn a_running_attempt_is_not_replaced(f: Fixture) {
     let ids = f.retrieved().await;
     let old = f.signing(ids).await;
-    let replacing = |jti: &str| {
-        let mut new = f.credential_intent(ids, "alice", jti);
-        new.replaces = Some((old, 1));
-        new
-    };
+    f.rotate().await;
+    let replacing = |jti: &str| f.replacing(ids, jti, (old, 1));
     f.pass(PATIENCE - 1);
     assert_eq!(f.open(replacing("two")).await, Written::Lost);
     assert_eq!(f.intent_state(old), "open|1|sealed input");
@@ -63,10 +70,9 @@ async fn a_running_attempt_is_not_replaced(f: Fixture) {
 
 async fn who_saw_another_attempt_replaces_nothing(f: Fixture) {
     let (ids, old) = stuck(&f).await;
+    f.rotate().await;
     for wrong in [(old, 0), (old, 2), (domain::IntentId::new(uuid::Uuid::now_v7()), 1)] {
-        let mut new = f.credential_intent(ids, "alice", "two");
-        new.replaces = Some(wrong);
-        assert_eq!(f.open(new).await, Written::Lost);
+        assert_eq!(f.open(f.replacing(ids, "two", wrong)).await, Written::Lost);
     }
     assert_eq!(f.intent_state(old), "open|1|sealed input");
     assert_eq!(f.trail(ids).await.last().unwrap(), "signing_outcome");
@@ -74,10 +80,9 @@ async fn who_saw_another_attempt_replaces_nothing(f: Fixture) {
 
 async fn an_intent_is_replaced_once(f: Fixture) {
     let (ids, old) = stuck(&f).await;
+    f.rotate().await;
     for expected in [OPENED, Written::Lost] {
-        let mut new = f.credential_intent(ids, "alice", "two");
-        new.replaces = Some((old, 1));
-        assert_eq!(f.open(new).await, expected);
+        assert_eq!(f.open(f.replacing(ids, "two", (old, 1))).await, expected);
     }
     let live = format!(
         "SELECT COUNT(*) FROM intent WHERE subject = 'credential/{}/0' AND state <> 'void'",
@@ -105,8 +110,8 @@ async fn a_late_answer_of_a_replaced_intent_changes_nothing(f: Fixture) {
     let old_id = old.id;
     f.open(old).await;
     f.pass(PATIENCE);
-    let mut new = f.credential_intent(ids, "alice", "two");
-    new.replaces = Some((old_id, 1));
+    f.rotate().await;
+    let new = f.replacing(ids, "two", (old_id, 1));
     let id = new.id;
     assert_eq!(f.open(new).await, OPENED);
     assert_eq!(f.write(Write::Outcome(Box::new(late))).await, Written::Lost);

@@ -235,12 +235,14 @@ impl Fixture {
     }
 
     pub async fn created(&self) -> Ids {
+        self.active_key().await;
         let ids = Ids::fresh();
         assert_eq!(self.write(Write::Create(Box::new(self.request(ids)))).await, Written::Done);
         ids
     }
 
     pub async fn open(&self, intent: OpenIntent) -> Written {
+        self.active_key().await;
         self.write(Write::Open(Box::new(intent))).await
     }
 
@@ -270,12 +272,45 @@ impl Fixture {
         ids
     }
 
-    /// Makes the key `key-1` and lets it sign.
+    /// Makes the key `key-1` and lets it sign, unless there is such a key. Without it no intent opens.
     pub async fn active_key(&self) {
         let key = signing_key("key-1");
-        assert!(self.store.insert_signing_key(tenant(), &key).await.expect("stored"));
+        if !self.store.insert_signing_key(tenant(), &key).await.expect("stored") {
+            return;
+        }
         for state in [KeyState::Published, KeyState::Active] {
             self.advance_key(state).await;
+        }
+    }
+
+    /// Retires `key-1`; `key-2` signs from now on.
+    pub async fn rotate(&self) {
+        self.advance_key(KeyState::Retired).await;
+        self.activate("key-2").await;
+    }
+
+    /// Makes a key and lets it sign.
+    pub async fn activate(&self, id: &str) {
+        let key = signing_key(id);
+        assert!(self.store.insert_signing_key(tenant(), &key).await.expect("stored"));
+        for state in [KeyState::Published, KeyState::Active] {
+            let event = self.event(Ids::fresh(), EventKind::KeyTransition);
+            let moved = self
+                .store
+                .advance_signing_key(tenant(), authority(), &key.id, state, self.now(), &event)
+                .await;
+            assert!(moved.expect("the statement runs"), "{state:?}");
+        }
+    }
+
+    /// A credential's intent under `key-2` that replaces another one.
+    pub fn replacing(&self, ids: Ids, jti: &str, old: (IntentId, i64)) -> OpenIntent {
+        let key = signing_key("key-2");
+        OpenIntent {
+            key_id: key.id,
+            key: key.key,
+            replaces: Some(old),
+            ..self.credential_intent(ids, "alice", jti)
         }
     }
 
