@@ -109,6 +109,14 @@ impl ApiError {
             .caused_by(Some(error))
     }
 
+    /// A database that cannot be reached may be back in a moment; one that refuses our data has met a defect.
+    pub fn database(error: &store::StoreError) -> Self {
+        if error.is_rejected_data() {
+            return Self::internal(error);
+        }
+        Self::busy("The database does not answer at present, try again.").caused_by(Some(error))
+    }
+
     /// Remembers what the log has to say of it.
     #[must_use]
     fn caused_by(mut self, error: Option<&dyn std::error::Error>) -> Self {
@@ -235,7 +243,7 @@ impl From<CreateError> for ApiError {
             CreateError::NotReady => {
                 Self::busy("The authority has no active signing key, or the contract is not signed yet.")
             }
-            CreateError::Store(source) => Self::internal(&source),
+            CreateError::Store(source) => Self::database(&source),
             CreateError::Seal(source) => Self::internal(&source),
         }
     }
@@ -254,7 +262,7 @@ impl From<RetrieveError> for ApiError {
                 let error = Self::busy("The request cannot be signed at present, try again.");
                 error.caused_by(source.as_ref().map(|source| -> &dyn std::error::Error { source }))
             }
-            RetrieveError::Store(source) => Self::internal(&source),
+            RetrieveError::Store(source) => Self::database(&source),
             RetrieveError::Seal(source) => Self::internal(&source),
             RetrieveError::Directory(source) => Self::internal(&source),
             RetrieveError::Encode(source) => Self::internal(&source),
@@ -281,7 +289,7 @@ impl From<IssueError> for ApiError {
                 let error = Self::busy("The credential cannot be signed at present, try again.");
                 error.caused_by(source.as_ref().map(|source| -> &dyn std::error::Error { source }))
             }
-            IssueError::Store(source) => Self::internal(&source),
+            IssueError::Store(source) => Self::database(&source),
             IssueError::Seal(source) => Self::internal(&source),
             IssueError::Directory(source) => Self::internal(&source),
             IssueError::Encode(source) => Self::internal(&source),
@@ -299,8 +307,20 @@ impl From<CompleteError> for ApiError {
                 Self::new(409, InnerCode::Conflict, "No credential was issued for this request.")
                     .about("code")
             }
-            CompleteError::Store(source) => Self::internal(&source),
+            CompleteError::Store(source) => Self::database(&source),
             CompleteError::Seal(source) => Self::internal(&source),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_that_is_away_is_a_503_and_a_defect_a_500() {
+        assert_eq!(ApiError::database(&store::StoreError::TimedOut).status(), 503);
+        assert_eq!(ApiError::database(&store::StoreError::Closed).status(), 503);
+        assert_eq!(ApiError::database(&store::StoreError::Corrupt("a row")).status(), 500);
     }
 }
