@@ -1,7 +1,7 @@
 //! Everything that Credenza keeps: requests, intents to sign, contracts, keys, callbacks and the ledger.
 //!
 //! Owns SQL and nothing else: what is secret arrives sealed, times arrive as numbers, and no rule of the product is
-//! decided here except by compare-and-swap. SQLite and Postgres run the same statements ([`engine`]).
+//! decided here except by compare-and-swap. SQLite and Postgres run the same statements (`engine`).
 //! Must not do HTTP, must not sign, must not see a key.
 
 mod authority;

@@ -38,7 +38,8 @@ pub fn configure(cfg: &mut web::ServiceConfig) {
     );
 }
 
-/// The body, for the API description; [`read`] reads it.
+// For the API description only; `read` reads the body.
+/// What a front end asks for.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[expect(

@@ -2,7 +2,7 @@
 //!
 //! A claim in the database keeps replicas apart; after a crash the claim runs out and the callback is sent again
 //! (at least once). An endpoint that is down, slow, redirecting or huge costs others nothing: places among the calls are
-//! limited ([`super::hosts`]), and a callback that finds none is given back without counting. Must not decide what
+//! limited (`hosts`), and a callback that finds none is given back without counting. Must not decide what
 //! callbacks say.
 
 use std::sync::Arc;
