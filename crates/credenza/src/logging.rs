@@ -15,9 +15,13 @@ pub enum Format {
     Text,
 }
 
+/// Anybody can make these complain by sending broken requests; an error of theirs is none of ours.
+const QUIET: &str = "actix_http=off,actix_tls=off,actix_server=warn";
+
 /// Starts logging to standard error. `CREDENZA_LOG` overrides `level`.
 pub fn start(format: Format, level: &str) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_from_env("CREDENZA_LOG").or_else(|_unset| EnvFilter::try_new(level))?;
+    let filter = EnvFilter::try_from_env("CREDENZA_LOG")
+        .or_else(|_unset| EnvFilter::try_new(format!("{level},{QUIET}")))?;
     let registry = tracing_subscriber::registry().with(filter);
     match format {
         Format::Json => {

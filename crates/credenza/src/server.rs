@@ -14,6 +14,9 @@ use crate::wiring::Running;
 /// How long answers under way may take after a signal, in seconds: longer than any signing step.
 const FINISH_SECS: u64 = 15;
 
+/// Connections per worker; further ones wait to be accepted.
+const MAX_CONNECTIONS: usize = 4096;
+
 /// Where to listen.
 pub struct Listeners {
     pub plain: Option<SocketAddr>,
@@ -56,6 +59,7 @@ pub async fn run(
             .configure(http::configure(&service))
     })
     .workers(workers)
+    .max_connections(MAX_CONNECTIONS)
     .keep_alive(Duration::from_secs(75))
     .client_request_timeout(Duration::from_secs(10))
     .shutdown_timeout(FINISH_SECS)

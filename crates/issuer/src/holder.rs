@@ -30,8 +30,8 @@ pub enum HolderError {
     /// The DID is none, or has no such key.
     #[error(transparent)]
     Did(#[from] DidError),
-    /// Its document cannot be read.
-    #[error("the holder's DID document cannot be read: {0}")]
+    /// Its document cannot be read; why is for the log: to the wallet it would tell which hosts and ports we reach.
+    #[error("the holder's DID document cannot be read")]
     Document(String),
 }
 
@@ -56,7 +56,10 @@ pub async fn key(
         Resolution::Key(key) => Ok(key),
         Resolution::Document(address) => {
             let address = Url::parse(&address).map_err(|error| HolderError::Document(error.to_string()))?;
-            let document = documents.read(&address).await.map_err(HolderError::Document)?;
+            let document = documents.read(&address).await.map_err(|why| {
+                tracing::info!(host = address.host_str(), why, "a holder's DID document cannot be read");
+                HolderError::Document(why)
+            })?;
             Ok(holder::key_from_document(&document, did, fragment)?)
         }
     }
@@ -110,6 +113,6 @@ mod tests {
         let web = Web(Err("no answer in time".to_owned()));
         let error = key(&web, "did:web:holder.example", Some("k")).await.unwrap_err();
         assert_eq!(error.reason(), "holder_unreachable");
-        assert!(error.to_string().contains("no answer in time"));
+        assert!(!error.to_string().contains("no answer in time"), "that would tell which hosts we reach");
     }
 }

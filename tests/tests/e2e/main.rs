@@ -4,5 +4,6 @@ mod architecture;
 mod bad_input;
 mod contracts;
 mod issuance;
+mod limits;
 mod outbox;
 mod store;

@@ -6,9 +6,12 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
+use actix_web::dev::RequestHead;
+use actix_web::guard::{GuardContext, fn_guard};
 use actix_web::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
+use actix_web::http::header::{HOST, ORIGIN};
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::contract::{ClaimKind, ClaimSource, Contract, Display};
 use domain::error::InnerCode;
@@ -17,9 +20,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::body::{Body, Limit};
 use super::error::ApiError;
 use super::request_api;
-use super::{Service, qr, with_transaction};
+use super::{Service, method_not_allowed, qr, with_transaction};
 use crate::usecase::create::{Asker, Created};
 
 /// Requests whose callbacks are remembered.
@@ -70,6 +74,16 @@ impl Demo {
         }
     }
 
+    /// The spellings of the page's origin.
+    fn origins(&self) -> Vec<String> {
+        let port = self.base.rsplit_once(':').map_or("80", |(_, port)| port);
+        ["127.0.0.1", "localhost", "[::1]"]
+            .into_iter()
+            .map(|host| format!("http://{host}:{port}"))
+            .chain([self.base.clone()])
+            .collect()
+    }
+
     /// The page's address.
     #[must_use]
     pub fn page(&self) -> String {
@@ -95,20 +109,39 @@ impl Demo {
     }
 }
 
-/// Adds the routes.
-pub fn configure(cfg: &mut web::ServiceConfig) {
-    cfg.service(web::resource("/").route(web::get().to(to_page)))
-        .service(web::resource("/demo").route(web::get().to(to_page)))
-        .service(web::resource("/demo/api/config").route(web::get().to(config)))
-        .service(
-            web::resource("/demo/api/requests")
-                .app_data(web::PayloadConfig::new(BODY_LIMIT))
-                .route(web::post().to(create)),
-        )
-        .service(web::resource("/demo/api/requests/{request}").route(web::get().to(status)))
-        .service(web::resource("/demo/link").route(web::post().to(link)))
-        .service(web::resource("/demo/callback").route(web::post().to(callback)))
-        .service(web::resource("/demo/{file:[a-z.]*}").route(web::get().to(file)));
+/// Adds the routes. They answer people and programs on this machine only, under the demo's own address: neither a
+/// website that a developer visits nor a network that reaches the wallets' listener may make requests here.
+pub fn configure(demo: &Demo) -> impl FnOnce(&mut web::ServiceConfig) + use<> {
+    let origins = demo.origins();
+    let local = move |context: &GuardContext<'_>| is_local(context.head(), &origins);
+    move |cfg| {
+        let resource = |path: &str| web::resource(path).default_service(web::to(method_not_allowed));
+        cfg.service(
+            web::scope("")
+                .guard(fn_guard(local))
+                .service(resource("/").route(web::get().to(to_page)))
+                .service(resource("/demo").route(web::get().to(to_page)))
+                .service(resource("/demo/api/config").route(web::get().to(config)))
+                .service(
+                    resource("/demo/api/requests").app_data(Limit(BODY_LIMIT)).route(web::post().to(create)),
+                )
+                .service(resource("/demo/api/requests/{request}").route(web::get().to(status)))
+                .service(resource("/demo/link").route(web::post().to(link)))
+                .service(resource("/demo/callback").route(web::post().to(callback)))
+                .service(resource("/demo/{file:[a-z.]*}").route(web::get().to(file)))
+                .default_service(web::to(super::unknown)),
+        );
+    }
+}
+
+/// From this machine, for the demo's own address and not from another site's page.
+fn is_local(head: &RequestHead, origins: &[String]) -> bool {
+    let from_here = head.peer_addr.is_some_and(|peer| peer.ip().is_loopback());
+    let text = |name| head.headers().get(name).and_then(|value| value.to_str().ok());
+    let names_us = |origin: &str| origins.iter().any(|known| known == origin);
+    from_here
+        && text(HOST).is_some_and(|host| names_us(&format!("http://{host}")))
+        && text(ORIGIN).is_none_or(names_us)
 }
 
 async fn to_page() -> HttpResponse {
@@ -276,7 +309,7 @@ async fn make(service: &Service, asked: Asked, transaction: TransactionId) -> Re
 async fn create(
     service: web::Data<Service>,
     request: HttpRequest,
-    body: Result<web::Bytes, actix_web::Error>,
+    body: Body,
 ) -> Result<HttpResponse, ApiError> {
     let asked = request_api::json_body(&request, body)?;
     let asked: Asked = serde_json::from_value(asked)

@@ -13,8 +13,8 @@ use domain::{ContractId, RequestId, TenantId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::body::Body;
 use super::error::ApiError;
-use super::request_api::body_error;
 use super::{Service, method_not_allowed, with_transaction};
 use crate::usecase::contract::FetchError;
 
@@ -178,10 +178,10 @@ pub struct IssuedCredential {
 pub async fn issue(
     service: web::Data<Service>,
     path: web::Path<String>,
-    body: Result<web::Bytes, actix_web::Error>,
+    body: Body,
 ) -> Result<HttpResponse, ApiError> {
     check_tenant(&service, &path)?;
-    let body = body.map_err(|error| body_error(&error))?;
+    let body = body.0?;
     let issuer = std::sync::Arc::clone(&service.issuer);
     let issued = finished(
         service
@@ -224,11 +224,8 @@ pub struct CompletionBody {
         (status = 409, description = "No credential was issued", body = super::error::ErrorBody),
     )
 )]
-pub async fn complete(
-    service: web::Data<Service>,
-    body: Result<web::Bytes, actix_web::Error>,
-) -> Result<HttpResponse, ApiError> {
-    let body = body.map_err(|error| body_error(&error))?;
+pub async fn complete(service: web::Data<Service>, body: Body) -> Result<HttpResponse, ApiError> {
+    let body = body.0?;
     let completion = Completion::parse(&body)
         .map_err(|error| ApiError::new(400, InnerCode::BadOrMissingField, error.to_string()))?;
     let transaction = service.issuer.complete(&completion.state, completion.outcome).await?;

@@ -33,6 +33,7 @@ pub struct ApiError {
     transaction: Option<TransactionId>,
     challenge: Option<&'static str>,
     cause: Option<String>,
+    closes: bool,
 }
 
 /// The body of every error.
@@ -81,12 +82,20 @@ impl ApiError {
             transaction: None,
             challenge: None,
             cause: None,
+            closes: false,
         }
     }
 
     /// 400 about a field.
     pub fn field(target: impl Into<String>, message: impl Into<String>) -> Self {
         Self::new(400, InnerCode::BadOrMissingField, message).about(target)
+    }
+
+    /// Closes the connection: what follows on it cannot be read.
+    #[must_use]
+    pub fn closing(mut self) -> Self {
+        self.closes = true;
+        self
     }
 
     /// Names what it is about.
@@ -180,6 +189,9 @@ impl ResponseError for ApiError {
         response.insert_header((CACHE_CONTROL, "no-store"));
         if let Some(challenge) = self.challenge {
             response.insert_header((WWW_AUTHENTICATE, challenge));
+        }
+        if self.closes {
+            response.force_close();
         }
         if matches!(self.status, 429 | 503) {
             response.insert_header((RETRY_AFTER, "2"));

@@ -60,9 +60,18 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Text that has to be there and not blank.
-    pub fn required_text(&self, name: &str) -> Result<String, ApiError> {
-        self.text(name)?.filter(|text| !text.trim().is_empty()).ok_or_else(|| self.missing(name))
+    /// Text of a limited length that has to be there and not blank.
+    pub fn required_text(&self, name: &str, limit: usize) -> Result<String, ApiError> {
+        self.short_text(name, limit)?.filter(|text| !text.trim().is_empty()).ok_or_else(|| self.missing(name))
+    }
+
+    /// Text of a limited length, in characters.
+    pub fn short_text(&self, name: &str, limit: usize) -> Result<Option<String>, ApiError> {
+        let text = self.text(name)?;
+        if text.as_ref().is_some_and(|text| text.chars().count() > limit) {
+            return Err(self.wrong(name, &format!("at most {limit} characters long")));
+        }
+        Ok(text)
     }
 
     /// Yes or no.

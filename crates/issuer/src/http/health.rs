@@ -10,10 +10,16 @@ use crate::Issuer;
 /// Adds the routes.
 pub fn configure(cfg: &mut web::ServiceConfig) {
     cfg.service(
-        web::resource("/livez").route(web::get().to(live)).default_service(web::to(method_not_allowed)),
+        web::resource("/livez")
+            .route(web::get().to(live))
+            .route(web::head().to(live))
+            .default_service(web::to(method_not_allowed)),
     )
     .service(
-        web::resource("/readyz").route(web::get().to(ready)).default_service(web::to(method_not_allowed)),
+        web::resource("/readyz")
+            .route(web::get().to(ready))
+            .route(web::head().to(ready))
+            .default_service(web::to(method_not_allowed)),
     );
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Each file is one surface. Handlers translate between the wire and a use case; they decide nothing.
 
+pub mod body;
 pub mod demo;
 pub mod entra_wallet;
 pub mod error;
@@ -56,11 +57,12 @@ pub fn configure(service: &Service) -> impl FnOnce(&mut web::ServiceConfig) + us
             .configure(well_known::configure)
             .configure(health::configure)
             .configure(openapi::configure);
-        if service.demo.is_some() {
-            cfg.configure(demo::configure);
-        }
         if let Some(tokens) = &service.tokens {
             cfg.app_data(tokens.clone()).configure(token_api::configure);
+        }
+        // Last: it takes whatever path is left, for callers on this machine.
+        if let Some(demo) = &service.demo {
+            cfg.configure(demo::configure(demo));
         }
         cfg.default_service(web::to(unknown));
     }

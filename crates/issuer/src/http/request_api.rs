@@ -17,6 +17,7 @@ use url::Url;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::body::Body;
 use super::error::ApiError;
 use super::fields::Fields;
 use super::{Service, method_not_allowed, qr, with_transaction};
@@ -28,6 +29,9 @@ pub const CUSTOMER_HEADER: &str = "x-credenza-customer";
 
 /// Longest customer name, in characters.
 const CUSTOMER_CHARS: usize = 256;
+
+/// Longest text of a member that is kept or shown, in characters. Claims have their own limit.
+const TEXT_CHARS: usize = 4096;
 
 /// Adds the route.
 pub fn configure(cfg: &mut web::ServiceConfig) {
@@ -148,7 +152,7 @@ pub struct IssuanceRequestCreated {
 pub async fn create_issuance_request(
     service: web::Data<Service>,
     request: HttpRequest,
-    body: Result<web::Bytes, actix_web::Error>,
+    body: Body,
 ) -> Result<HttpResponse, ApiError> {
     let header = request.headers().get(AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
     let caller = service.authenticator.authenticate(header).await?;
@@ -187,10 +191,7 @@ pub async fn create_issuance_request(
 }
 
 /// The body as JSON: right content type, not too large, well formed.
-pub(super) fn json_body(
-    request: &HttpRequest,
-    body: Result<web::Bytes, actix_web::Error>,
-) -> Result<Value, ApiError> {
+pub(super) fn json_body(request: &HttpRequest, body: Body) -> Result<Value, ApiError> {
     if let Some(kind) = request.headers().get(CONTENT_TYPE) {
         let essence = kind.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
         if !essence.eq_ignore_ascii_case("application/json") {
@@ -198,20 +199,12 @@ pub(super) fn json_body(
             return Err(ApiError::new(415, InnerCode::BadOrMissingField, message).about("Content-Type"));
         }
     }
-    let body = body.map_err(|error| body_error(&error))?;
+    let body = body.0?;
     serde_json::from_slice(&body).map_err(|error| {
         let message =
             format!("The request body is not valid JSON: line {}, column {}.", error.line(), error.column());
         ApiError::new(400, InnerCode::BadOrMissingField, message)
     })
-}
-
-/// A body that could not be read: too large, or cut off.
-pub(super) fn body_error(error: &actix_web::Error) -> ApiError {
-    match error.as_response_error().status_code().as_u16() {
-        413 => ApiError::new(413, InnerCode::BadOrMissingField, "The request body is larger than 1 MiB."),
-        _ => ApiError::new(400, InnerCode::BadOrMissingField, "The request body could not be read."),
-    }
 }
 
 fn customer(request: &HttpRequest, body: &Value) -> Result<Option<CustomerId>, ApiError> {
@@ -241,7 +234,7 @@ pub(super) fn read(service: &Service, body: &Value) -> Result<(Wanted, bool), Ap
     let registration = registration(&fields)?;
     let callback = callback(service, &fields)?;
     // Required, and then ignored: official samples send placeholders.
-    fields.required_text("type")?;
+    fields.required_text("type", TEXT_CHARS)?;
     let manifest = match fields.text("manifest")? {
         Some(manifest) => manifest,
         None => fields.text("manifestUrl")?.ok_or_else(|| fields.missing("manifest"))?,
@@ -270,7 +263,9 @@ fn registration(fields: &Fields<'_>) -> Result<Registration, ApiError> {
     let registration =
         fields.object("registration", "registration.")?.ok_or_else(|| fields.missing("registration"))?;
     let address = |name: &str| -> Result<Option<String>, ApiError> {
-        let Some(text) = registration.text(name)?.filter(|text| !text.is_empty()) else { return Ok(None) };
+        let Some(text) = registration.short_text(name, TEXT_CHARS)?.filter(|text| !text.is_empty()) else {
+            return Ok(None);
+        };
         match Url::parse(&text) {
             Ok(url) if matches!(url.scheme(), "https" | "http" | "data") => Ok(Some(text)),
             _ => {
@@ -281,16 +276,16 @@ fn registration(fields: &Fields<'_>) -> Result<Registration, ApiError> {
         }
     };
     Ok(Registration {
-        client_name: registration.required_text("clientName")?,
+        client_name: registration.required_text("clientName", TEXT_CHARS)?,
         logo_url: address("logoUrl")?,
         terms_of_service_url: address("termsOfServiceUrl")?,
-        purpose: registration.text("purpose")?.filter(|text| !text.is_empty()),
+        purpose: registration.short_text("purpose", TEXT_CHARS)?.filter(|text| !text.is_empty()),
     })
 }
 
 fn callback(service: &Service, fields: &Fields<'_>) -> Result<Option<CallbackTarget>, ApiError> {
     let Some(callback) = fields.object("callback", "callback.")? else { return Ok(None) };
-    let text = callback.required_text("url")?;
+    let text = callback.required_text("url", TEXT_CHARS)?;
     let url = Url::parse(&text).map_err(|_source| {
         ApiError::field("callback.url", "The request contains `callback.url`, but it is not a URL.")
     })?;
@@ -299,7 +294,7 @@ fn callback(service: &Service, fields: &Fields<'_>) -> Result<Option<CallbackTar
         .egress
         .check(&url)
         .map_err(|refusal| ApiError::field("callback.url", refusal.to_string()))?;
-    let state = callback.required_text("state")?;
+    let state = callback.required_text("state", TEXT_CHARS)?;
     let headers = callback.text_map("headers")?;
     for (name, value) in &headers {
         let target = format!("callback.headers.{name}");
@@ -307,6 +302,10 @@ fn callback(service: &Service, fields: &Fields<'_>) -> Result<Option<CallbackTar
             let message = format!(
                 "The callback header `{name}` is invalid: only `api-key` and `Authorization` are allowed."
             );
+            return Err(ApiError::field(target, message));
+        }
+        if value.len() > TEXT_CHARS {
+            let message = format!("The callback header `{name}` is longer than {TEXT_CHARS} bytes.");
             return Err(ApiError::field(target, message));
         }
         if egress::check_header(name, value).is_err() {
@@ -320,7 +319,7 @@ fn callback(service: &Service, fields: &Fields<'_>) -> Result<Option<CallbackTar
 
 fn pin(fields: &Fields<'_>) -> Result<Option<GivenPin>, ApiError> {
     let Some(pin) = fields.object("pin", "pin.")? else { return Ok(None) };
-    let value = pin.required_text("value")?;
+    let value = pin.required_text("value", TEXT_CHARS)?;
     let alphanumeric = match pin.text("type")?.as_deref() {
         None | Some("numeric") => false,
         Some("alphanumeric") => true,
@@ -340,7 +339,7 @@ fn pin(fields: &Fields<'_>) -> Result<Option<GivenPin>, ApiError> {
             })?
         }
     };
-    let salt = pin.text("salt")?;
+    let salt = pin.short_text("salt", TEXT_CHARS)?;
     let alg = pin.text("alg")?;
     let iterations = pin.integer("iterations")?;
     if salt.is_none() && alg.is_none() && iterations.is_none() {

@@ -11,6 +11,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::body::Body;
+use super::method_not_allowed;
 use crate::auth::BuiltinIssuer;
 use crate::auth::builtin::{OAuthError, TokenRequest};
 
@@ -19,15 +21,17 @@ const DOCUMENT_CACHE: &str = "public, max-age=300";
 
 /// Adds the routes. They take a `web::Data<BuiltinIssuer>` from the application.
 pub fn configure(cfg: &mut web::ServiceConfig) {
-    cfg.service(web::resource("/common/discovery/instance").route(web::get().to(instance)))
-        .service(web::resource("/{tenant}/oauth2/v2.0/token").route(web::post().to(token)))
-        .service(web::resource("/{tenant}/discovery/v2.0/keys").route(web::get().to(keys)))
+    let resource = |path: &str| web::resource(path).default_service(web::to(method_not_allowed));
+    cfg.service(resource("/common/discovery/instance").route(web::get().to(instance)))
+        .service(resource("/{tenant}/oauth2/v2.0/token").route(web::post().to(token)))
+        .service(resource("/{tenant}/discovery/v2.0/keys").route(web::get().to(keys)))
         .service(
             web::resource([
                 "/{tenant}/v2.0/.well-known/openid-configuration",
                 "/{tenant}/.well-known/openid-configuration",
             ])
-            .route(web::get().to(discovery)),
+            .route(web::get().to(discovery))
+            .default_service(web::to(method_not_allowed)),
         );
 }
 
@@ -39,7 +43,7 @@ struct InstanceQuery {
 async fn token(
     request: HttpRequest,
     tenant: web::Path<String>,
-    form: Result<web::Bytes, actix_web::Error>,
+    form: Body,
     issuer: web::Data<BuiltinIssuer>,
 ) -> HttpResponse {
     match issue(&request, &tenant, form, &issuer).await {
@@ -51,11 +55,11 @@ async fn token(
 async fn issue(
     request: &HttpRequest,
     tenant: &str,
-    form: Result<web::Bytes, actix_web::Error>,
+    form: Body,
     issuer: &BuiltinIssuer,
 ) -> Result<crate::auth::builtin::TokenResponse, OAuthError> {
     known_tenant(tenant, issuer)?;
-    let form = form.map_err(|_source| OAuthError::Body)?;
+    let form = form.0.map_err(|_source| OAuthError::Body)?;
     let authorization = match request.headers().get(AUTHORIZATION) {
         None => None,
         Some(value) => Some(value.to_str().map_err(|_source| OAuthError::UnsupportedAuthentication)?),

@@ -172,8 +172,13 @@ impl Issuer {
             .pin
             .as_ref()
             .map(|pin| credential::pin::keyed(self.local.pin(), request, &pin.wallet_value));
+        // Only what the contract maps: the rest would be kept for nothing.
+        let mut claims = wanted.claims;
+        claims.retain(|name, _| {
+            entry.contract.mapping(ClaimSource::IdTokenHint).iter().any(|line| line.input_name() == name)
+        });
         let payload = Payload {
-            claims: wanted.claims,
+            claims,
             registration: wanted.registration,
             pin: wanted.pin.map(|pin| pin.prompt),
             expiration: wanted.expiration.map(Timestamp::millis),
@@ -182,7 +187,9 @@ impl Issuer {
             Some(target) => Some(sealed::seal(&self.keyring, tenant, Kind::Callback, &row, target)?),
             None => None,
         };
-        let expires_at = now.plus_seconds(self.settings.request_lifetime_secs);
+        // Whole seconds, as the wire says it: nothing is good for longer than its `exp`.
+        let expires_at =
+            Timestamp::from_seconds(now.seconds()).plus_seconds(self.settings.request_lifetime_secs);
         let subject = subject(asker, transaction, Some(authority.authority.id), Some(address.contract));
         let event = Event::new(&subject, EventKind::RequestCreated, now)
             .with("callback", callback.is_some())

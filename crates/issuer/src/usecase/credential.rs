@@ -148,7 +148,11 @@ impl Issuer {
             change: RequestChange::Issue {
                 holder: proof.key_thumbprint.clone(),
                 jti: proof.jti.clone(),
-                jti_expires_at: proof.expires_at.plus_seconds(SKEW_SECS),
+                // A wallet may claim any end; longer than a day no answer is good for anything.
+                jti_expires_at: proof
+                    .expires_at
+                    .plus_seconds(SKEW_SECS)
+                    .min(self.clock.now().plus_millis(DAY_MS)),
                 reserved_until: whole_days(Timestamp::from_millis(record.expires_at)),
             },
             key,
