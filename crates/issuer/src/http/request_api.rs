@@ -375,3 +375,56 @@ fn clear_pin(value: &str, alphanumeric: bool, length: u32) -> Result<GivenPin, A
     let wallet_value = credential::pin::wallet_value(Some(&salt), value);
     Ok(GivenPin { prompt: PinPrompt { length, alphanumeric, salt }, wallet_value })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    /// JSON of any shape, with the members that the reader knows as likely keys.
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            ".{0,24}".prop_map(Value::from),
+            prop_oneof!["1234", "numeric", "sha256", "https://app.example/cb", "did:web:x"]
+                .prop_map(Value::from),
+        ];
+        let key = prop_oneof![
+            "value|type|length|salt|alg|iterations|clientName|logoUrl|termsOfServiceUrl|purpose|pin|registration",
+            ".{0,8}",
+        ];
+        leaf.prop_recursive(3, 32, 6, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::hash_map(key.clone(), inner, 0..6)
+                    .prop_map(|members| Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_makes_the_reader_panic_and_every_refusal_is_a_documented_400(body in any_json()) {
+            let Ok(fields) = Fields::body(&body) else { return Ok(()) };
+            let refusals = [registration(&fields).err(), pin(&fields).err(), fields.text_map("claims").err()];
+            for refusal in refusals.into_iter().flatten() {
+                prop_assert_eq!(refusal.status(), 400);
+            }
+        }
+
+        #[test]
+        fn a_pin_in_clear_reads_back(pin in "[0-9]{4,16}") {
+            let body = json!({ "pin": { "value": pin, "length": pin.len() } });
+            let given = super::pin(&Fields::body(&body).unwrap()).unwrap().unwrap();
+            prop_assert_eq!(
+                given.wallet_value,
+                credential::pin::wallet_value(Some(&given.prompt.salt), &pin)
+            );
+        }
+    }
+}
