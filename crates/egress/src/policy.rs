@@ -126,6 +126,8 @@ impl FromStr for Target {
         };
         // The URL parser is the judge of host names, so that a target is spelt as the URLs that it has to match.
         match url::Host::parse(name.strip_suffix('.').unwrap_or(name)) {
+            // An empty label names nothing, and with one more dot at its end the name would be another one.
+            Ok(url::Host::Domain(name)) if name.split('.').any(str::is_empty) => Err(InvalidTarget),
             Ok(url::Host::Domain(name)) => Ok(Self::Host { name, port }),
             Ok(url::Host::Ipv6(address)) => Ok(Self::Address { address: IpAddr::V6(address), port }),
             Ok(url::Host::Ipv4(_)) | Err(_) => Err(InvalidTarget),
@@ -218,6 +220,14 @@ mod tests {
         assert!(!host.covers_name("hooks", 443));
         assert!(!host.covers_name("other", 8443));
         assert!("hooks".parse::<Target>().unwrap().covers_name("hooks", 1));
+    }
+
+    #[test]
+    fn names_with_empty_labels_are_refused() {
+        for text in [".", "..", "a..", "a..b", ".a", "..:80"] {
+            assert_eq!(text.parse::<Target>(), Err(InvalidTarget), "{text}");
+        }
+        assert!("a.b.".parse::<Target>().is_ok());
     }
 
     proptest! {
