@@ -8,6 +8,7 @@ use actix_web::{App, HttpServer};
 use anyhow::Context as _;
 use issuer::http::{self, Service, TRANSACTION_HEADER};
 use rustls::ServerConfig;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::wiring::Running;
 
@@ -74,17 +75,18 @@ pub async fn run(
     let handle = server.handle();
     let mut serving = tokio::spawn(server);
     running.start_workers();
+    let mut signals = Signals::listen().context("listening for signals")?;
     ready()?;
     tokio::select! {
         ended = &mut serving => {
             ended?.context("the listeners ended")?;
         }
-        () = signal() => {
+        () = signals.next() => {
             tracing::info!("stopping: what is in flight is finished first");
             stopping.cancel();
             tokio::select! {
                 () = handle.stop(true) => {}
-                () = signal() => anyhow::bail!("stopped at once by a second signal"),
+                () = signals.next() => anyhow::bail!("stopped at once by a second signal"),
             }
             serving.await?.context("the listeners did not end well")?;
         }
@@ -97,17 +99,22 @@ fn in_use(address: SocketAddr, option: &str) -> String {
     format!("listening on {address} (is another process using it? {option} chooses another address in `dev`)")
 }
 
-async fn signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (interrupt, terminate) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
-    match (interrupt, terminate) {
-        (Ok(mut interrupt), Ok(mut terminate)) => {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
+/// The signals that end the process in order. Made before anybody is told that the process is ready: a signal that came
+/// between would end it at once.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
         }
-        // Without signal handlers the process can only be killed; that is safe too.
-        _ => std::future::pending().await,
     }
 }
