@@ -3,17 +3,21 @@
 //! Readers run on the caller's thread: a read of a cached page takes some microseconds, less than a thread change.
 //! Must not know any table.
 
+mod checkpoint;
+
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use domain::Clock;
 use futures_util::FutureExt;
+use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Rows, Statement, ToSql};
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
+use self::checkpoint::{Checkpoints, Limits};
 use super::{Cell, Conn, Op, Row, Value};
 use crate::StoreError;
 
@@ -35,13 +39,12 @@ pub(crate) struct Sqlite {
 impl Sqlite {
     /// Opens or creates the file and starts the writer's thread.
     pub(crate) fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
-        let connection = Connection::open(path)?;
+        let mut connection = Connection::open(path)?;
         // FULL: a committed intent must survive a power cut, or a signature could be off the record.
         switch_to_wal(&connection)?;
         connection.pragma_update(None, "synchronous", "FULL")?;
-        // 16 MiB of log between checkpoints: a page that many commits change is copied back once.
-        connection.pragma_update(None, "wal_autocheckpoint", 4096)?;
         prepare(&connection, &clock)?;
+        let checkpoints = Checkpoints::start(&mut connection, Connection::open(path)?, Limits::default())?;
         let (writer, mut jobs) = mpsc::channel::<Job>(QUEUE);
         std::thread::Builder::new()
             .name("store-writer".to_owned())
@@ -49,6 +52,9 @@ impl Sqlite {
                 let mut conn = Conn::Sqlite(connection);
                 while let Some(job) = jobs.blocking_recv() {
                     job(&mut conn);
+                    if let Conn::Sqlite(connection) = &conn {
+                        checkpoints.between(connection);
+                    }
                 }
             })
             .map_err(StoreError::Thread)?;
@@ -115,6 +121,8 @@ fn prepare(connection: &Connection, clock: &Arc<dyn Clock>) -> Result<(), StoreE
     connection.busy_timeout(Duration::from_secs(5))?;
     connection.set_prepared_statement_cache_capacity(128);
     connection.pragma_update(None, "foreign_keys", true)?;
+    // Plans that do not look at parameters: else a statement with a bound LIMIT is compiled anew at every run.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     // 8 MiB of pages: idle memory stays small, the hot rows stay in it.
     connection.pragma_update(None, "cache_size", -8192)?;
     let clock = Arc::clone(clock);
@@ -147,7 +155,10 @@ fn transaction<T>(conn: &mut Conn, op: &impl Op<T>) -> Result<T, StoreError> {
 
 fn batch(conn: &Conn, statement: &str) -> Result<(), StoreError> {
     match conn {
-        Conn::Sqlite(connection) => Ok(connection.execute_batch(statement)?),
+        Conn::Sqlite(connection) => {
+            connection.prepare_cached(statement)?.raw_execute()?;
+            Ok(())
+        }
         Conn::Postgres(_) | Conn::PostgresReader(_) => Err(StoreError::Closed),
     }
 }
@@ -236,7 +247,10 @@ fn collect(mut answer: Rows<'_>, columns: usize, out: &mut Vec<Row>) -> Result<(
             cells.push(match row.get_ref(column)? {
                 ValueRef::Null => Cell::Null,
                 ValueRef::Integer(number) => Cell::Int(number),
-                ValueRef::Text(text) => Cell::Text(String::from_utf8_lossy(text).into_owned()),
+                ValueRef::Text(text) => Cell::Text(match std::str::from_utf8(text) {
+                    Ok(text) => text.to_owned(),
+                    Err(_) => String::from_utf8_lossy(text).into_owned(),
+                }),
                 ValueRef::Real(_) | ValueRef::Blob(_) => return Err(StoreError::Corrupt("a column's type")),
             });
         }
