@@ -3,10 +3,10 @@
 //! Owns the serialization only. It must not choose keys or judge claims, and never trusts a header:
 //! [`Compact::verify`] checks under a key that the caller brings.
 
-use domain::SignatureAlgorithm;
+use domain::{Digest, SignatureAlgorithm};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256, Sha384};
 
 use crate::base64url;
 use crate::key::{PublicKey, SignatureError};
@@ -51,6 +51,7 @@ pub struct Header {
 /// A token that waits for its signature: header and payload, encoded, joined by a dot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unsigned {
+    algorithm: SignatureAlgorithm,
     signing_input: String,
 }
 
@@ -60,6 +61,11 @@ struct IssuerHeader<'a> {
     kid: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     typ: Option<&'a str>,
+}
+
+#[derive(Deserialize)]
+struct StoredHeader {
+    alg: SignatureAlgorithm,
 }
 
 impl Unsigned {
@@ -79,24 +85,23 @@ impl Unsigned {
         if payload.first() != Some(&b'{') {
             return Err(JwsError::Payload);
         }
-        Ok(Self { signing_input: join(&header, &payload) })
+        Ok(Self { algorithm: alg, signing_input: join(&header, &payload) })
     }
 
     /// Revives stored bytes, so that a retry signs the same bytes as the first attempt.
     ///
     /// # Errors
-    /// [`JwsError::NotCompact`] unless the text has two parts, [`JwsError::Encoding`] unless both are base64url.
+    /// [`JwsError::NotCompact`] unless the text has two parts, [`JwsError::Encoding`] unless both are base64url,
+    /// [`JwsError::Header`] unless the header names an algorithm with which authorities sign.
     pub fn from_signing_input(signing_input: String) -> Result<Self, JwsError> {
         let (header, payload) = signing_input.split_once('.').ok_or(JwsError::NotCompact)?;
         if payload.contains('.') {
             return Err(JwsError::NotCompact);
         }
-        if base64url::decode(header).is_none_or(|bytes| bytes.is_empty())
-            || base64url::decode(payload).is_none()
-        {
-            return Err(JwsError::Encoding);
-        }
-        Ok(Self { signing_input })
+        let header = base64url::decode(header).filter(|bytes| !bytes.is_empty()).ok_or(JwsError::Encoding)?;
+        base64url::decode(payload).ok_or(JwsError::Encoding)?;
+        let StoredHeader { alg } = serde_json::from_slice(&header).map_err(|_source| JwsError::Header)?;
+        Ok(Self { algorithm: alg, signing_input })
     }
 
     /// The text whose bytes are signed (RFC 7515, section 5.1).
@@ -105,10 +110,22 @@ impl Unsigned {
         &self.signing_input
     }
 
-    /// SHA-256 of the signing input: what a vault is asked to sign for ES256 and ES256K.
+    /// With what it is to be signed.
     #[must_use]
-    pub fn digest(&self) -> [u8; 32] {
-        Sha256::digest(self.signing_input.as_bytes()).into()
+    pub const fn algorithm(&self) -> SignatureAlgorithm {
+        self.algorithm
+    }
+
+    /// The digest of the signing input by the algorithm's hash: what a vault is asked to sign.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        let input = self.signing_input.as_bytes();
+        match self.algorithm {
+            SignatureAlgorithm::Es256 | SignatureAlgorithm::Es256k => {
+                Digest::Sha256(Sha256::digest(input).into())
+            }
+            SignatureAlgorithm::Es384 => Digest::Sha384(Sha384::digest(input).into()),
+        }
     }
 
     /// The finished token; `signature` is raw (r ‖ s for ECDSA).

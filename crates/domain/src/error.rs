@@ -23,6 +23,8 @@ pub enum InnerCode {
     Gone,
     /// What was sent contradicts what is stored.
     Conflict,
+    /// An operator has stopped the caller, its customer or the contract: trying again does not help.
+    Stopped,
     /// Something broke on the server.
     Internal,
 }
@@ -41,6 +43,7 @@ impl InnerCode {
             Self::MissingRole => "missingRole",
             Self::Gone => "gone",
             Self::Conflict => "conflict",
+            Self::Stopped => "stopped",
             Self::Internal => "internalServerError",
         }
     }

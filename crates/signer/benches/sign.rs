@@ -3,12 +3,12 @@
 use std::error::Error;
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use criterion::{Criterion, Throughput};
-use domain::{IntentId, SignatureAlgorithm};
+use domain::{BootClock, IntentId, SignatureAlgorithm};
 use signer::software::MemoryRows;
-use signer::{Binding, Keyring, PermitTerms, SignerConfig, SoftwareBackend};
+use signer::{Binding, Keyring, PermitTerms, SignerConfig, SoftwareBackend, SystemBootClock};
 
 /// About the size of a request's claims.
 const CLAIMS_BYTES: usize = 512;
@@ -34,6 +34,8 @@ fn signing(criterion: &mut Criterion) -> Result<(), Box<dyn Error>> {
     let backend = signers.backend("software").ok_or("the back end is not there")?;
     let intent: IntentId = "0198c0de-0000-7000-8000-000000000001".parse()?;
 
+    let clock = SystemBootClock::new();
+
     let mut group = criterion.benchmark_group("sign");
     group.throughput(Throughput::Elements(1));
     for algorithm in [SignatureAlgorithm::Es256, SignatureAlgorithm::Es256k] {
@@ -46,8 +48,8 @@ fn signing(criterion: &mut Criterion) -> Result<(), Box<dyn Error>> {
                     attempt: 1,
                     key: key.clone(),
                     algorithm,
-                    digest: [7; 32],
-                    deadline: Instant::now() + Duration::from_secs(3),
+                    digest: [7; 32].into(),
+                    deadline: clock.now().plus(Duration::from_secs(3)),
                 });
                 black_box(runtime.block_on(backend.signer.sign(permit)).is_ok())
             });

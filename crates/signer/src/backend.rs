@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::key::EcPoint;
-use domain::{KeyRef, SignatureAlgorithm};
+use domain::{KeyRef, SignatureAlgorithm, SignatureBytes};
 
 use crate::error::SignError;
 use crate::permit::Permit;
+use crate::receipt::Receipt;
 
 /// Something that a back end may not be able to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -21,6 +22,8 @@ pub enum Unsupported {
     Es256,
     /// Keys on secp256k1.
     Es256k,
+    /// Keys on P-384.
+    Es384,
     /// Making keys through [`KeyAdmin::create_key`].
     CreateKey,
     /// Listing keys through [`KeyAdmin::list_keys`].
@@ -31,7 +34,18 @@ pub enum Unsupported {
 
 impl Unsupported {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Es256, Self::Es256k, Self::CreateKey, Self::ListKeys, Self::Disable];
+    pub const ALL: [Self; 6] =
+        [Self::Es256, Self::Es256k, Self::Es384, Self::CreateKey, Self::ListKeys, Self::Disable];
+
+    /// What a back end lacks that does not sign with an algorithm.
+    #[must_use]
+    pub const fn algorithm(algorithm: SignatureAlgorithm) -> Self {
+        match algorithm {
+            SignatureAlgorithm::Es256 => Self::Es256,
+            SignatureAlgorithm::Es256k => Self::Es256k,
+            SignatureAlgorithm::Es384 => Self::Es384,
+        }
+    }
 }
 
 /// What a back end can do: static data, the same for the whole run.
@@ -47,6 +61,8 @@ pub struct Capabilities {
     pub disable: bool,
     /// Whether private keys are outside this process and cannot be read from it.
     pub hardware: bool,
+    /// Whether a signature is an exchange with another process, which has a [`Receipt`].
+    pub remote: bool,
 }
 
 impl Capabilities {
@@ -56,12 +72,19 @@ impl Capabilities {
         self.algorithms.contains(&algorithm)
     }
 
+    /// What is missing to make or use a key of this algorithm, if anything is.
+    #[must_use]
+    pub fn missing(&self, algorithm: SignatureAlgorithm) -> Option<Unsupported> {
+        (!self.signs(algorithm)).then_some(Unsupported::algorithm(algorithm))
+    }
+
     /// Whether one thing is missing.
     #[must_use]
     pub fn lacks(&self, what: Unsupported) -> bool {
         match what {
             Unsupported::Es256 => !self.signs(SignatureAlgorithm::Es256),
             Unsupported::Es256k => !self.signs(SignatureAlgorithm::Es256k),
+            Unsupported::Es384 => !self.signs(SignatureAlgorithm::Es384),
             Unsupported::CreateKey => !self.create_key,
             Unsupported::ListKeys => !self.list_keys,
             Unsupported::Disable => !self.disable,
@@ -72,21 +95,30 @@ impl Capabilities {
 /// A signature as the back end gave it. The caller still verifies it under the expected public key.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Signed {
-    /// r ‖ s, 32 bytes each, big endian (RFC 7518, section 3.4). On secp256k1 `s` may be high with some back ends.
-    pub signature: [u8; 64],
+    /// r ‖ s, big endian, as long as the algorithm says (RFC 7518, section 3.4). On secp256k1 `s` may be high with some
+    /// back ends.
+    pub signature: SignatureBytes,
     /// The key version that signed, as the back end names it.
     pub key: KeyRef,
-    /// The back end's own id for the exchange (`x-ms-request-id`), where it has one.
-    pub provider_request_id: Option<String>,
+    /// What the back end says about the exchange, where there was one.
+    pub receipt: Option<Receipt>,
     /// How long the back end took.
     pub latency: Duration,
+}
+
+impl Signed {
+    /// The back end's own id for the exchange (`x-ms-request-id`), where it has one.
+    #[must_use]
+    pub fn provider_request_id(&self) -> Option<&str> {
+        self.receipt.as_ref()?.provider_request_id.as_deref()
+    }
 }
 
 impl fmt::Debug for Signed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Signed")
             .field("key", &self.key)
-            .field("provider_request_id", &self.provider_request_id)
+            .field("receipt", &self.receipt)
             .field("latency", &self.latency)
             .finish_non_exhaustive()
     }
@@ -136,26 +168,26 @@ pub trait KeyAdmin: Send + Sync {
     /// storing its reference is mended by asking again, and two askers get the same key.
     ///
     /// # Errors
-    /// [`SignError::InvalidSlot`] for a name that vaults would refuse, [`SignError::AlgorithmMismatch`] if the slot
-    /// holds a key with another algorithm, [`SignError::Unsupported`], or what happened in the back end.
+    /// `InvalidSlot` for a name that vaults would refuse, `AlgorithmMismatch` if the slot
+    /// holds a key with another algorithm, `Unsupported`, or what happened in the back end.
     async fn create_key(&self, slot: &str, algorithm: SignatureAlgorithm) -> Result<CreatedKey, SignError>;
 
     /// The public half of a key version, disabled or not.
     ///
     /// # Errors
-    /// [`SignError::KeyNotFound`], or what happened in the back end.
+    /// `KeyNotFound`, or what happened in the back end.
     async fn public_key(&self, key: &KeyRef) -> Result<EcPoint, SignError>;
 
     /// All key versions of this back end that we may see, by name and version.
     ///
     /// # Errors
-    /// [`SignError::Unsupported`], or what happened in the back end.
+    /// `Unsupported`, or what happened in the back end.
     async fn list_keys(&self) -> Result<Vec<ListedKey>, SignError>;
 
     /// Disables a key version for good. Idempotent.
     ///
     /// # Errors
-    /// [`SignError::KeyNotFound`], [`SignError::Unsupported`], or what happened in the back end.
+    /// `KeyNotFound`, `Unsupported`, or what happened in the back end.
     async fn disable(&self, key: &KeyRef) -> Result<(), SignError>;
 }
 
@@ -182,7 +214,7 @@ mod tests {
     #[test]
     fn a_signature_stays_out_of_debug_output() {
         let key = KeyRef { backend: "b".into(), name: "n".into(), version: "v".into() };
-        let signed = Signed { signature: [171; 64], key, provider_request_id: None, latency: Duration::ZERO };
+        let signed = Signed { signature: [171; 64].into(), key, receipt: None, latency: Duration::ZERO };
         assert!(!format!("{signed:?}").contains("171"));
     }
 }

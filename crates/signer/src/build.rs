@@ -26,7 +26,7 @@ impl fmt::Debug for Backend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Backend")
             .field("capabilities", &self.signer.capabilities())
-            .field("limits", &self.budget.limits())
+            .field("meters", &self.budget.meters())
             .finish_non_exhaustive()
     }
 }

@@ -4,9 +4,8 @@
 //! [`Permit`]: no `Clone`, no `Default`, no deserialisation, no public constructor but [`PermitMint::mint`].
 
 use std::fmt;
-use std::time::Instant;
 
-use domain::{IntentId, KeyRef, SignatureAlgorithm};
+use domain::{BootTime, Digest, IntentId, KeyRef, SignatureAlgorithm};
 
 /// What a permit allows. The signing path fills it from the intent that it has just committed.
 #[derive(Debug, Clone)]
@@ -19,10 +18,11 @@ pub struct PermitTerms {
     pub key: KeyRef,
     /// With what it is to sign.
     pub algorithm: SignatureAlgorithm,
-    /// SHA-256 of the bytes to sign.
-    pub digest: [u8; 32],
-    /// After this instant nothing may be sent any more. Counted from before the intent's transaction began.
-    pub deadline: Instant,
+    /// The digest of the bytes to sign, by the algorithm's hash.
+    pub digest: Digest,
+    /// From this time on nothing may be sent any more. Counted from before the intent's transaction began, on the
+    /// back end's [`BootClock`](domain::BootClock).
+    pub deadline: BootTime,
 }
 
 /// Leave to make one signature.
@@ -66,21 +66,21 @@ impl Permit {
         self.terms.algorithm
     }
 
-    /// SHA-256 of the bytes to sign.
+    /// The digest of the bytes to sign.
     #[must_use]
-    pub fn digest(&self) -> &[u8; 32] {
+    pub fn digest(&self) -> &Digest {
         &self.terms.digest
     }
 
-    /// After this instant nothing may be sent any more.
+    /// From this time on nothing may be sent any more.
     #[must_use]
-    pub fn deadline(&self) -> Instant {
+    pub fn deadline(&self) -> BootTime {
         self.terms.deadline
     }
 
-    /// Whether the deadline has come. Back ends ask as late as they can, with the present instant.
+    /// Whether the deadline has come. Back ends ask as late as they can, with the present time.
     #[must_use]
-    pub fn is_expired(&self, now: Instant) -> bool {
+    pub fn is_expired(&self, now: BootTime) -> bool {
         now >= self.terms.deadline
     }
 }
@@ -118,34 +118,37 @@ mod tests {
 
     use super::*;
 
-    fn permit(deadline: Instant) -> Permit {
+    const NOW: BootTime = BootTime::from_nanos(1_000_000);
+
+    fn permit(deadline: BootTime) -> Permit {
         PermitMint::new().mint(PermitTerms {
             intent: "0198c0de-0000-7000-8000-000000000001".parse().unwrap(),
             attempt: 3,
             key: KeyRef { backend: "software".into(), name: "slot".into(), version: "00".into() },
             algorithm: SignatureAlgorithm::Es256,
-            digest: [7; 32],
+            digest: [7; 32].into(),
             deadline,
         })
     }
 
     #[test]
     fn an_attempt_is_named_after_its_intent() {
-        assert_eq!(permit(Instant::now()).attempt_name(), "0198c0de-0000-7000-8000-000000000001.3");
+        assert_eq!(permit(NOW).attempt_name(), "0198c0de-0000-7000-8000-000000000001.3");
     }
 
     #[test]
     fn a_permit_ends_at_its_deadline() {
-        let deadline = Instant::now();
+        let deadline = NOW.plus(Duration::from_secs(3));
         let permit = permit(deadline);
-        assert!(!permit.is_expired(deadline - Duration::from_millis(1)));
+        assert!(!permit.is_expired(NOW));
+        assert!(!permit.is_expired(NOW.plus(Duration::from_millis(2999))));
         assert!(permit.is_expired(deadline));
-        assert!(permit.is_expired(deadline + Duration::from_millis(1)));
+        assert!(permit.is_expired(deadline.plus(Duration::from_millis(1))));
     }
 
     #[test]
     fn the_digest_stays_out_of_debug_output() {
-        assert!(!format!("{:?}", permit(Instant::now())).contains("7, 7"));
+        assert!(!format!("{:?}", permit(NOW)).contains("7, 7"));
     }
 
     /// Compiles only while neither type is `Clone`: with it, the last two lines would be ambiguous.

@@ -57,6 +57,27 @@ fn stored_bytes_come_back_unchanged() {
     }
 }
 
+#[test]
+fn stored_bytes_need_an_algorithm_of_ours() {
+    for header in ["a", "{}", r#"{"alg":"none"}"#, r#"{"alg":"EdDSA"}"#, r#"{"alg":7}"#] {
+        let text = format!("{}.YQ", base64url::encode(header));
+        assert!(matches!(Unsigned::from_signing_input(text), Err(JwsError::Header)), "{header}");
+    }
+}
+
+#[test]
+fn the_algorithm_chooses_the_hash() {
+    for (algorithm, bytes) in
+        [(SignatureAlgorithm::Es256, 32), (SignatureAlgorithm::Es256k, 32), (SignatureAlgorithm::Es384, 48)]
+    {
+        let unsigned = Unsigned::new(algorithm, "k", None, &json!({"a": 1})).unwrap();
+        assert_eq!(unsigned.algorithm(), algorithm);
+        assert_eq!(unsigned.digest().len(), bytes);
+        let revived = Unsigned::from_signing_input(unsigned.signing_input().to_owned()).unwrap();
+        assert_eq!(revived, unsigned);
+    }
+}
+
 /// RFC 7515, appendix A.3: a complete ES256 token.
 #[test]
 fn the_es256_example_of_rfc_7515() {

@@ -19,6 +19,7 @@ pub(crate) enum Coordinates {
     P256(EcPoint),
     Secp256k1(EcPoint),
     Ed25519([u8; 32]),
+    P384(EcPoint),
 }
 
 impl Coordinates {
@@ -26,7 +27,7 @@ impl Coordinates {
         let jwk = jwk.as_object().ok_or(KeyError::Malformed)?;
         let text = |name: &str| jwk.get(name).and_then(Value::as_str).ok_or(KeyError::Malformed);
         let coordinate = |name: &str| base64url::decode_array::<32>(text(name)?).ok_or(KeyError::Coordinate);
-        let point = || Ok::<_, KeyError>(EcPoint { x: coordinate("x")?, y: coordinate("y")? });
+        let point = || EcPoint::new(&coordinate("x")?, &coordinate("y")?).ok_or(KeyError::Coordinate);
         match (text("kty")?, text("crv")?) {
             ("EC", "P-256") => Ok(Self::P256(point()?)),
             ("EC", "secp256k1" | VAULT_SECP256K1) => Ok(Self::Secp256k1(point()?)),
@@ -40,6 +41,7 @@ impl Coordinates {
             Self::P256(_) => KeyKind::P256,
             Self::Secp256k1(_) => KeyKind::Secp256k1,
             Self::Ed25519(_) => KeyKind::Ed25519,
+            Self::P384(_) => KeyKind::P384,
         }
     }
 
@@ -55,10 +57,10 @@ impl Coordinates {
     /// RFC 7638, section 3.2: the required members in lexical order, without white space. No value needs escapes.
     fn thumbprint_with(&self, curve: &str) -> String {
         let members = match self {
-            Self::P256(point) | Self::Secp256k1(point) => format!(
+            Self::P256(point) | Self::Secp256k1(point) | Self::P384(point) => format!(
                 r#"{{"crv":"{curve}","kty":"EC","x":"{}","y":"{}"}}"#,
-                base64url::encode(point.x),
-                base64url::encode(point.y)
+                base64url::encode(point.x()),
+                base64url::encode(point.y())
             ),
             Self::Ed25519(x) => {
                 format!(r#"{{"crv":"{curve}","kty":"OKP","x":"{}"}}"#, base64url::encode(x))
@@ -70,8 +72,8 @@ impl Coordinates {
     pub(crate) fn to_jwk(self) -> Value {
         let crv = self.kind().curve_name();
         match self {
-            Self::P256(point) | Self::Secp256k1(point) => json!({
-                "kty": "EC", "crv": crv, "x": base64url::encode(point.x), "y": base64url::encode(point.y),
+            Self::P256(point) | Self::Secp256k1(point) | Self::P384(point) => json!({
+                "kty": "EC", "crv": crv, "x": base64url::encode(point.x()), "y": base64url::encode(point.y()),
             }),
             Self::Ed25519(x) => json!({ "kty": "OKP", "crv": crv, "x": base64url::encode(x) }),
         }

@@ -1,24 +1,21 @@
 //! Public keys of issuers and holders: reading them, naming them, verifying under them.
 //!
 //! Owns which curves and signature forms are believed. It must not hold private keys and must not decide whose key it is.
-//! P-256 and Ed25519 go through AWS-LC and secp256k1 through k256, the fastest of each (verification is on the hot path).
+//! P-256, P-384 and Ed25519 go through AWS-LC and secp256k1 through k256, the fastest of each (verification is on the hot path).
 
 mod jwk;
 
 use std::fmt;
 
 use aws_lc_rs::digest;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey};
 use domain::SignatureAlgorithm;
 use domain::key::EcPoint;
 use k256::ecdsa::signature::hazmat::PrehashVerifier;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 
 pub(crate) use jwk::Coordinates;
-
-/// Length of every signature that is accepted here, raw, in bytes.
-const SIGNATURE_BYTES: usize = 64;
 
 /// The kinds of public keys that are understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -29,9 +26,20 @@ pub enum KeyKind {
     Secp256k1,
     /// Ed25519 (RFC 8037, section 2).
     Ed25519,
+    /// NIST P-384 (RFC 7518, section 6.2): for authorities only, no JWK of a holder is read as one.
+    P384,
 }
 
 impl KeyKind {
+    /// Length of a raw signature in bytes.
+    #[must_use]
+    pub const fn signature_len(self) -> usize {
+        match self {
+            Self::P256 | Self::Secp256k1 | Self::Ed25519 => 64,
+            Self::P384 => 96,
+        }
+    }
+
     /// The `crv` of a JWK.
     #[must_use]
     pub const fn curve_name(self) -> &'static str {
@@ -39,6 +47,7 @@ impl KeyKind {
             Self::P256 => "P-256",
             Self::Secp256k1 => "secp256k1",
             Self::Ed25519 => "Ed25519",
+            Self::P384 => "P-384",
         }
     }
 
@@ -49,6 +58,7 @@ impl KeyKind {
             Self::P256 => "ES256",
             Self::Secp256k1 => "ES256K",
             Self::Ed25519 => "EdDSA",
+            Self::P384 => "ES384",
         }
     }
 }
@@ -76,8 +86,8 @@ pub enum SignatureError {
     /// `alg` is not the one that fits the key.
     #[error("the signature algorithm does not fit the key")]
     AlgorithmMismatch,
-    /// Not 64 bytes.
-    #[error("the signature is not 64 bytes long")]
+    /// Not as long as the key's signatures are.
+    #[error("the signature does not have the length that fits the key")]
     Length,
     /// Not made by this key over this message.
     #[error("the signature is wrong")]
@@ -96,6 +106,7 @@ enum Verifier {
     P256(ParsedPublicKey),
     Secp256k1(k256::ecdsa::VerifyingKey),
     Ed25519(ParsedPublicKey),
+    P384(ParsedPublicKey),
 }
 
 impl PublicKey {
@@ -116,6 +127,7 @@ impl PublicKey {
         Self::from_coordinates(match algorithm {
             SignatureAlgorithm::Es256 => Coordinates::P256(*point),
             SignatureAlgorithm::Es256k => Coordinates::Secp256k1(*point),
+            SignatureAlgorithm::Es384 => Coordinates::P384(*point),
         })
     }
 
@@ -144,6 +156,7 @@ impl PublicKey {
             KeyKind::Ed25519 => {
                 Coordinates::Ed25519(bytes.try_into().map_err(|_source| KeyError::Coordinate)?)
             }
+            KeyKind::P384 => return Err(KeyError::Unsupported),
         })
     }
 
@@ -155,6 +168,10 @@ impl PublicKey {
             ),
             Coordinates::Secp256k1(point) => Verifier::Secp256k1(
                 k256::ecdsa::VerifyingKey::from_sec1_bytes(&point.to_sec1())
+                    .map_err(|_source| KeyError::NotOnCurve)?,
+            ),
+            Coordinates::P384(point) => Verifier::P384(
+                ParsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, point.to_sec1())
                     .map_err(|_source| KeyError::NotOnCurve)?,
             ),
             Coordinates::Ed25519(x) => {
@@ -190,7 +207,7 @@ impl PublicKey {
         self.coordinates.to_jwk()
     }
 
-    /// Verifies a raw 64-byte signature over a message. Both halves of `s` are accepted, because wallets and vaults
+    /// Verifies a raw signature over a message. Both halves of `s` are accepted, because wallets and vaults
     /// produce both.
     ///
     /// # Errors
@@ -198,30 +215,39 @@ impl PublicKey {
     pub fn verify(&self, alg: &str, message: &[u8], signature: &[u8]) -> Result<(), SignatureError> {
         self.check_form(alg, signature)?;
         match &self.verifier {
-            Verifier::P256(key) | Verifier::Ed25519(key) => {
+            Verifier::P256(key) | Verifier::P384(key) | Verifier::Ed25519(key) => {
                 key.verify_sig(message, signature).map_err(|_source| SignatureError::Invalid)
             }
             Verifier::Secp256k1(key) => verify_secp256k1(key, &Sha256::digest(message), signature),
         }
     }
 
-    /// Verifies a raw 64-byte ECDSA signature over a SHA-256 digest, as a vault signs it.
+    /// Verifies a raw ECDSA signature over a digest, as a vault signs it.
     ///
     /// # Errors
-    /// [`SignatureError`]; EdDSA signs messages, not digests, and is refused as a mismatch.
+    /// [`SignatureError`]; EdDSA signs messages, not digests, and is refused as a mismatch, like a digest by another
+    /// hash than the algorithm's.
     pub fn verify_digest(
         &self,
         alg: &str,
-        digest: &[u8; 32],
+        digest: &domain::Digest,
         signature: &[u8],
     ) -> Result<(), SignatureError> {
         self.check_form(alg, signature)?;
-        match &self.verifier {
-            Verifier::P256(key) => digest::Digest::import_less_safe(digest, &digest::SHA256)
+        let verify = |key: &ParsedPublicKey, hash, digest: &[u8]| {
+            digest::Digest::import_less_safe(digest, hash)
                 .and_then(|digest| key.verify_digest_sig(&digest, signature))
-                .map_err(|_source| SignatureError::Invalid),
-            Verifier::Secp256k1(key) => verify_secp256k1(key, digest, signature),
-            Verifier::Ed25519(_) => Err(SignatureError::AlgorithmMismatch),
+                .map_err(|_source| SignatureError::Invalid)
+        };
+        match (&self.verifier, digest) {
+            (Verifier::P256(key), domain::Digest::Sha256(digest)) => verify(key, &digest::SHA256, digest),
+            (Verifier::P384(key), domain::Digest::Sha384(digest)) => verify(key, &digest::SHA384, digest),
+            (Verifier::Secp256k1(key), domain::Digest::Sha256(digest)) => {
+                verify_secp256k1(key, digest, signature)
+            }
+            (Verifier::P256(_) | Verifier::P384(_) | Verifier::Secp256k1(_) | Verifier::Ed25519(_), _) => {
+                Err(SignatureError::AlgorithmMismatch)
+            }
         }
     }
 
@@ -229,7 +255,7 @@ impl PublicKey {
         if alg != self.kind().jose_name() {
             return Err(SignatureError::AlgorithmMismatch);
         }
-        if signature.len() != SIGNATURE_BYTES {
+        if signature.len() != self.kind().signature_len() {
             return Err(SignatureError::Length);
         }
         Ok(())

@@ -57,7 +57,10 @@ fn the_signature_of_rfc_8037_appendix_a4() {
         bytes("hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg");
     assert_eq!(key.verify("EdDSA", token.as_bytes(), &signature), Ok(()));
     assert_eq!(key.verify("EdDSA", b"other", &signature), Err(SignatureError::Invalid));
-    assert_eq!(key.verify_digest("EdDSA", &[0; 32], &signature), Err(SignatureError::AlgorithmMismatch));
+    assert_eq!(
+        key.verify_digest("EdDSA", &[0; 32].into(), &signature),
+        Err(SignatureError::AlgorithmMismatch)
+    );
 }
 
 /// Recorded from a vault, February 2025; its `s` is high.
@@ -71,10 +74,10 @@ fn a_recorded_p256_signature_of_a_vault() {
     let digest: [u8; 32] = bytes("ltYuKr0-Qt5fUDMPuO_ExVmYNSeAd7IemqCzPB3wehw").try_into().unwrap();
     let signature =
         bytes("DLFoHGWXrJQAg-U3kwpNmRoxExAtA6HLMNvY2inR92_nisDpu7kEr3pOSB_-JtWi0gSXqGY3g-A-BCL8Cg5k1A");
-    assert_eq!(key.verify_digest("ES256", &digest, &signature), Ok(()));
+    assert_eq!(key.verify_digest("ES256", &digest.into(), &signature), Ok(()));
     let mut other = digest;
     other[31] ^= 1;
-    assert_eq!(key.verify_digest("ES256", &other, &signature), Err(SignatureError::Invalid));
+    assert_eq!(key.verify_digest("ES256", &other.into(), &signature), Err(SignatureError::Invalid));
 }
 
 /// Recorded from a Managed HSM, May 2024; its `s` is high, and the JWK carries the vault's curve name.
@@ -88,8 +91,8 @@ fn a_recorded_secp256k1_signature_of_a_vault() {
     let digest: [u8; 32] = bytes("ltYuKr0-Qt5fUDMPuO_ExVmYNSeAd7IemqCzPB3wehw").try_into().unwrap();
     let high =
         bytes("DoUBtP-PmUUQoxHMY1yXy8wdl0UwO77d3eHGakCsW2PVDbSIf6uRlnfXvLW-LZFVQ8d0BmOQTfNgKYmI_5itDA");
-    assert_eq!(key.verify_digest("ES256K", &digest, &high), Ok(()));
-    assert_eq!(key.verify_digest("ES256K", &digest, &flip_s(&high)), Ok(()));
+    assert_eq!(key.verify_digest("ES256K", &digest.into(), &high), Ok(()));
+    assert_eq!(key.verify_digest("ES256K", &digest.into(), &flip_s(&high)), Ok(()));
     assert_eq!(key.to_jwk()["crv"], "secp256k1");
 }
 
@@ -110,7 +113,7 @@ fn digest_and_message_verification_agree() {
     let signature: p256::ecdsa::Signature = p256_signing().sign(b"message");
     let digest: [u8; 32] = Sha256::digest(b"message").into();
     assert_eq!(p256_public().verify("ES256", b"message", &signature.to_vec()), Ok(()));
-    assert_eq!(p256_public().verify_digest("ES256", &digest, &signature.to_vec()), Ok(()));
+    assert_eq!(p256_public().verify_digest("ES256", &digest.into(), &signature.to_vec()), Ok(()));
     assert_eq!(p256_public().verify("ES256", b"massage", &signature.to_vec()), Err(SignatureError::Invalid));
 }
 
@@ -120,9 +123,46 @@ fn the_algorithm_has_to_fit_the_key() {
     for alg in ["ES256K", "EdDSA", "none", "es256", "ES384", "HS256", ""] {
         let verdict = p256_public().verify(alg, b"message", &signature.to_vec());
         assert_eq!(verdict, Err(SignatureError::AlgorithmMismatch), "{alg}");
-        let verdict = p256_public().verify_digest(alg, &[0; 32], &signature.to_vec());
+        let verdict = p256_public().verify_digest(alg, &[0; 32].into(), &signature.to_vec());
         assert_eq!(verdict, Err(SignatureError::AlgorithmMismatch), "{alg}");
     }
+}
+
+/// RFC 6979, appendix A.2.6: P-384 with SHA-384 over "sample".
+#[test]
+fn a_published_p384_signature() {
+    let hex = |text: &str| -> Vec<u8> {
+        (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+    };
+    let x =
+        "EC3A4E415B4E19A4568618029F427FA5DA9A8BC4AE92E02E06AAE5286B300C64DEF8F0EA9055866064A254515480BC13";
+    let y =
+        "8015D9B72D7D57244EA8EF9AC0C621896708A59367F9DFB9F54CA84B3F1C9DB1288B231C3AE0D4FE7344FD2533264720";
+    let r =
+        "94EDBB92A5ECB8AAD4736E56C691916B3F88140666CE9FA73D64C4EA95AD133C81A648152E44ACF96E36DD1E80FABE46";
+    let s =
+        "99EF4AEB15F178CEA1FE40DB2603138F130E740A19624526203B6351D0A3A94FA329C145786E679E7B82C71A38628AC8";
+    let point = EcPoint::new(&hex(x), &hex(y)).unwrap();
+    let key = PublicKey::from_point(SignatureAlgorithm::Es384, &point).unwrap();
+    let signature = hex(&format!("{r}{s}"));
+    let digest = domain::Digest::Sha384(sha2::Sha384::digest(b"sample").into());
+    assert_eq!(key.verify("ES384", b"sample", &signature), Ok(()));
+    assert_eq!(key.verify_digest("ES384", &digest, &signature), Ok(()));
+    assert_eq!(key.verify("ES384", b"simple", &signature), Err(SignatureError::Invalid));
+    assert_eq!(key.verify("ES384", b"sample", &signature[..64]), Err(SignatureError::Length));
+    assert_eq!(key.verify("ES256", b"sample", &signature), Err(SignatureError::AlgorithmMismatch));
+    // A digest by another hash is a mismatch, not a wrong signature.
+    let short = [0; 32].into();
+    assert_eq!(key.verify_digest("ES384", &short, &signature), Err(SignatureError::AlgorithmMismatch));
+    assert_eq!(
+        p256_public().verify_digest("ES256", &digest, &[0; 64]),
+        Err(SignatureError::AlgorithmMismatch)
+    );
+    assert_eq!(key.to_jwk()["crv"], "P-384");
+    // Holders' keys are another matter: wallets do not have them, so a JWK is not read as one.
+    assert_eq!(PublicKey::from_jwk(&key.to_jwk()), Err(KeyError::Unsupported));
+    let flipped = EcPoint::new(&hex(y), &hex(x)).unwrap();
+    assert_eq!(PublicKey::from_point(SignatureAlgorithm::Es384, &flipped), Err(KeyError::NotOnCurve));
 }
 
 #[test]
@@ -131,7 +171,7 @@ fn signatures_are_64_raw_bytes() {
     let der = signature.to_der();
     for wrong in [der.as_bytes(), &signature.to_vec()[..63], &[]] {
         assert_eq!(p256_public().verify("ES256", b"message", wrong), Err(SignatureError::Length));
-        assert_eq!(p256_public().verify_digest("ES256", &[0; 32], wrong), Err(SignatureError::Length));
+        assert_eq!(p256_public().verify_digest("ES256", &[0; 32].into(), wrong), Err(SignatureError::Length));
     }
 }
 
@@ -152,7 +192,7 @@ fn points_off_the_curve_are_refused() {
         let mut jwk = key.to_jwk();
         jwk["y"] = jwk["x"].clone();
         assert_eq!(PublicKey::from_jwk(&jwk), Err(KeyError::NotOnCurve));
-        let zero = EcPoint { x: [0; 32], y: [0; 32] };
+        let zero = EcPoint::new(&[0; 32], &[0; 32]).unwrap();
         assert_eq!(PublicKey::from_point(algorithm, &zero), Err(KeyError::NotOnCurve));
         // The same coordinates under the other curve's name.
         let mut jwk = key.to_jwk();
@@ -221,10 +261,10 @@ fn compressed_points_come_back_whole() {
     for (kind, key) in [(KeyKind::P256, p256_public()), (KeyKind::Secp256k1, secp256k1_public())] {
         let point = match key.coordinates() {
             Coordinates::P256(point) | Coordinates::Secp256k1(point) => *point,
-            Coordinates::Ed25519(_) => unreachable!(),
+            Coordinates::Ed25519(_) | Coordinates::P384(_) => unreachable!(),
         };
-        let mut compressed = vec![2 + (point.y[31] & 1)];
-        compressed.extend(point.x);
+        let mut compressed = vec![2 + (point.y()[31] & 1)];
+        compressed.extend(point.x());
         assert_eq!(PublicKey::from_compressed(kind, &compressed), Ok(key));
         assert_eq!(PublicKey::from_compressed(kind, &point.to_sec1()), Err(KeyError::Coordinate));
         compressed[0] = 5; // a draft form that the EC crates would read

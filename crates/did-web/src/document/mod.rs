@@ -160,15 +160,16 @@ impl Jwk {
         let crv = match key.algorithm {
             SignatureAlgorithm::Es256 => "P-256",
             SignatureAlgorithm::Es256k => "secp256k1",
+            SignatureAlgorithm::Es384 => "P-384",
         };
-        let (x, y) = (URL_SAFE_NO_PAD.encode(key.public.x), URL_SAFE_NO_PAD.encode(key.public.y));
+        let (x, y) = (URL_SAFE_NO_PAD.encode(key.public.x()), URL_SAFE_NO_PAD.encode(key.public.y()));
         Self { crv, kty: "EC", x, y }
     }
 }
 
 fn method_type(algorithm: SignatureAlgorithm) -> &'static str {
     match algorithm {
-        SignatureAlgorithm::Es256 => "JsonWebKey2020",
+        SignatureAlgorithm::Es256 | SignatureAlgorithm::Es384 => "JsonWebKey2020",
         SignatureAlgorithm::Es256k => "EcdsaSecp256k1VerificationKey2019",
     }
 }
@@ -204,11 +205,11 @@ fn contexts<'a>(input: &DocumentInput<'a>, keys: &[&SigningKey]) -> Vec<Context<
         IdForm::Relative => contexts.push(Context::Base { base: input.did.as_str() }),
         IdForm::Absolute => {
             // A suite's context only where its keys occur: each one is a thing more that a strict reader must know.
-            for (algorithm, url) in [
-                (SignatureAlgorithm::Es256, JWS_2020_CONTEXT),
-                (SignatureAlgorithm::Es256k, SECP256K1_2019_CONTEXT),
+            for (kind, url) in [
+                ("JsonWebKey2020", JWS_2020_CONTEXT),
+                ("EcdsaSecp256k1VerificationKey2019", SECP256K1_2019_CONTEXT),
             ] {
-                if keys.iter().any(|key| key.algorithm == algorithm) {
+                if keys.iter().any(|key| method_type(key.algorithm) == kind) {
                     contexts.push(Context::Url(url));
                 }
             }

@@ -18,7 +18,7 @@ pub(crate) fn key(version: &str, algorithm: SignatureAlgorithm, state: KeyState,
         id: key_fragment(version, name).unwrap(),
         key: KeyRef { backend: "software".into(), name: name.into(), version: version.into() },
         algorithm,
-        public: EcPoint { x: [byte; 32], y: [byte.wrapping_add(1); 32] },
+        public: EcPoint::new(&[byte; 32], &[byte.wrapping_add(1); 32]).unwrap(),
         state,
         prepared_at: Timestamp::from_seconds(second),
     }

@@ -1,19 +1,18 @@
 //! The checks themselves.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use domain::{IntentId, KeyRef, SignatureAlgorithm};
+use domain::{BootClock, BootTime, Digest, IntentId, KeyRef, SignatureAlgorithm};
 use futures_util::future::join_all;
 
 use super::verify::{is_public_key, verifies};
-use super::{Check, Failure, Report};
+use super::{Check, Failure, Report, Subject};
 use crate::backend::{CreatedKey, KeyAdmin, Signed, Signer, Unsupported};
-use crate::error::SignError;
+use crate::error::{SignError, SignErrorKind};
 use crate::keyring::hex;
 use crate::permit::{Permit, PermitMint, PermitTerms};
 
-const ALGORITHMS: [SignatureAlgorithm; 2] = [SignatureAlgorithm::Es256, SignatureAlgorithm::Es256k];
 /// Enough to overlap in any back end.
 const CONCURRENT: u8 = 24;
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -25,6 +24,7 @@ pub(super) struct Suite<'a> {
     backend: &'a dyn Signer,
     admin: &'a dyn KeyAdmin,
     mint: &'a PermitMint,
+    clock: &'a dyn BootClock,
     declared: &'a [Unsupported],
     /// Random, so that runs do not meet each other's slots.
     run: Option<String>,
@@ -40,15 +40,20 @@ struct Pair {
 }
 
 impl<'a> Suite<'a> {
-    pub(super) fn new(
-        backend: &'a dyn Signer,
-        admin: &'a dyn KeyAdmin,
-        mint: &'a PermitMint,
-        declared: &'a [Unsupported],
-    ) -> Self {
+    pub(super) fn new(subject: &Subject<'a>) -> Self {
+        let Subject { backend, admin, mint, clock, declared } = *subject;
         let mut run = [0; 4];
         let run = aws_lc_rs::rand::fill(&mut run).is_ok().then(|| hex(&run));
-        Self { backend, admin, mint, declared, run, permits: AtomicU32::new(0), report: Report::default() }
+        Self {
+            backend,
+            admin,
+            mint,
+            clock,
+            declared,
+            run,
+            permits: AtomicU32::new(0),
+            report: Report::default(),
+        }
     }
 
     pub(super) async fn run(mut self) -> Report {
@@ -59,8 +64,8 @@ impl<'a> Suite<'a> {
         }
         let seen = self.slot_names_are_checked().await;
         self.note(Check::SlotNamesAreChecked, seen);
-        for algorithm in ALGORITHMS {
-            if self.lacks(unsupported(algorithm)) {
+        for algorithm in SignatureAlgorithm::ALL {
+            if self.lacks(Unsupported::algorithm(algorithm)) {
                 continue;
             }
             match self.pair(algorithm).await {
@@ -78,6 +83,8 @@ impl<'a> Suite<'a> {
         self.note(Check::PublicKeyIsStable, seen);
         let seen = self.signs_with_the_named_key(pair).await;
         self.note(Check::SignsWithTheNamedKey, seen);
+        let seen = self.receipts_are_complete(pair).await;
+        self.note(Check::ReceiptsAreComplete, seen);
         let seen = self.algorithm_is_bound(pair).await;
         self.note(Check::AlgorithmIsBound, seen);
         let seen = self.unknown_key_is_not_found(pair).await;
@@ -111,20 +118,20 @@ impl<'a> Suite<'a> {
                 )
             })?;
         }
-        for algorithm in ALGORITHMS {
+        for algorithm in SignatureAlgorithm::ALL {
             let what = if self.lacks(Unsupported::CreateKey) {
                 Unsupported::CreateKey
             } else {
-                unsupported(algorithm)
+                Unsupported::algorithm(algorithm)
             };
             if self.lacks(what) {
                 let answer = self.admin.create_key(&self.slot("lacking")?, algorithm).await;
-                expect_refusal(&answer, "Unsupported", |error| matches!(error, SignError::Unsupported(_)))?;
+                expect_refusal(&answer, "Unsupported", |kind| matches!(kind, SignErrorKind::Unsupported(_)))?;
             }
         }
         if self.lacks(Unsupported::ListKeys) {
             let answer = self.admin.list_keys().await;
-            expect_refusal(&answer, "Unsupported", |error| matches!(error, SignError::Unsupported(_)))?;
+            expect_refusal(&answer, "Unsupported", |kind| matches!(kind, SignErrorKind::Unsupported(_)))?;
         }
         Ok(())
     }
@@ -134,7 +141,7 @@ impl<'a> Suite<'a> {
         for slot in ["", "a/b", "a_b", "a b", "ä", long.as_str()] {
             for algorithm in self.backend.capabilities().algorithms {
                 let answer = self.admin.create_key(slot, *algorithm).await;
-                expect_refusal(&answer, "InvalidSlot", |error| matches!(error, SignError::InvalidSlot))?;
+                expect_refusal(&answer, "InvalidSlot", |kind| matches!(kind, SignErrorKind::InvalidSlot))?;
             }
         }
         Ok(())
@@ -155,12 +162,12 @@ impl<'a> Suite<'a> {
 
     async fn slot_keeps_its_algorithm(&self, pair: &Pair) -> Seen {
         let other = other(pair.algorithm);
-        if self.lacks(unsupported(other)) {
+        if self.lacks(Unsupported::algorithm(other)) {
             return Ok(());
         }
         let answer = self.admin.create_key(&self.slot(&format!("{}-1", pair.algorithm))?, other).await;
-        expect_refusal(&answer, "AlgorithmMismatch", |error| {
-            matches!(error, SignError::AlgorithmMismatch { .. })
+        expect_refusal(&answer, "AlgorithmMismatch", |kind| {
+            matches!(kind, SignErrorKind::AlgorithmMismatch { .. })
         })
     }
 
@@ -177,8 +184,12 @@ impl<'a> Suite<'a> {
 
     async fn signs_with_the_named_key(&self, pair: &Pair) -> Seen {
         for (key, stranger) in [(&pair.one, &pair.two), (&pair.two, &pair.one)] {
-            for digest in [[0; 32], [0x5a; 32], [0xff; 32]] {
+            for byte in [0, 0x5a, 0xff] {
+                let digest = filled(pair.algorithm, byte);
                 let signed = self.sign(&key.key, pair.algorithm, digest).await.map_err(said)?;
+                ensure(signed.signature.len() == pair.algorithm.signature_len(), || {
+                    format!("a signature of {} bytes", signed.signature.len())
+                })?;
                 ensure(signed.key == key.key, || format!("{:?} signed for {:?}", signed.key, key.key))?;
                 ensure(verifies(pair.algorithm, &key.public, &digest, &signed.signature), || {
                     "a signature that does not verify".into()
@@ -191,10 +202,35 @@ impl<'a> Suite<'a> {
         Ok(())
     }
 
+    async fn receipts_are_complete(&self, pair: &Pair) -> Seen {
+        let digest = filled(pair.algorithm, 5);
+        let mut ids = Vec::new();
+        for _ in 0..2 {
+            let signed = self.sign(&pair.one.key, pair.algorithm, digest).await.map_err(said)?;
+            ids.push(signed.receipt);
+        }
+        let remote = self.backend.capabilities().remote;
+        ensure(ids.iter().all(|receipt| receipt.is_some() == remote), || {
+            format!("receipts where {} were expected: {ids:?}", if remote { "some" } else { "none" })
+        })?;
+        ensure(
+            ids.iter().flatten().all(|receipt| receipt.answered() && receipt.status == Some(200)),
+            || format!("a receipt without id or with another status than 200: {ids:?}"),
+        )?;
+        let [one, two] = ids.as_slice() else { return Err("not two receipts".into()) };
+        ensure(!remote || one != two, || "two exchanges have one id".into())?;
+        // A refusal is an exchange too.
+        let nobody = KeyRef { name: self.slot("nobody")?, ..pair.one.key.clone() };
+        let answer = self.sign(&nobody, pair.algorithm, digest).await;
+        ensure(answer.as_ref().is_err_and(|error| error.answered() == remote), || {
+            "a refusal without the receipt of its exchange".into()
+        })
+    }
+
     async fn algorithm_is_bound(&self, pair: &Pair) -> Seen {
-        let answer = self.sign(&pair.one.key, other(pair.algorithm), [1; 32]).await;
-        expect_refusal(&answer, "AlgorithmMismatch or Unsupported", |error| {
-            matches!(error, SignError::AlgorithmMismatch { .. } | SignError::Unsupported(_))
+        let answer = self.sign(&pair.one.key, other(pair.algorithm), filled(other(pair.algorithm), 1)).await;
+        expect_refusal(&answer, "AlgorithmMismatch or Unsupported", |kind| {
+            matches!(kind, SignErrorKind::AlgorithmMismatch { .. } | SignErrorKind::Unsupported(_))
         })
     }
 
@@ -208,36 +244,42 @@ impl<'a> Suite<'a> {
             KeyRef { backend: format!("not-{}", known.backend), ..known.clone() },
         ];
         for key in &unknown {
-            let answer = self.sign(key, pair.algorithm, [2; 32]).await;
-            expect_refusal(&answer, "KeyNotFound", |error| matches!(error, SignError::KeyNotFound))?;
+            let answer = self.sign(key, pair.algorithm, filled(pair.algorithm, 2)).await;
+            expect_refusal(&answer, "KeyNotFound", |kind| matches!(kind, SignErrorKind::KeyNotFound))?;
             let answer = self.admin.public_key(key).await;
-            expect_refusal(&answer, "KeyNotFound", |error| matches!(error, SignError::KeyNotFound))?;
+            expect_refusal(&answer, "KeyNotFound", |kind| matches!(kind, SignErrorKind::KeyNotFound))?;
         }
         if !self.lacks(Unsupported::Disable) {
             let answer = self.admin.disable(&KeyRef { version, ..known.clone() }).await;
-            expect_refusal(&answer, "KeyNotFound", |error| matches!(error, SignError::KeyNotFound))?;
+            expect_refusal(&answer, "KeyNotFound", |kind| matches!(kind, SignErrorKind::KeyNotFound))?;
         }
         Ok(())
     }
 
     async fn expired_permit_is_refused(&self, pair: &Pair) -> Seen {
-        let permit = self.permit(&pair.one.key, pair.algorithm, [3; 32], Instant::now())?;
+        let digest = filled(pair.algorithm, 3);
+        let permit = self.permit(&pair.one.key, pair.algorithm, digest, self.clock.now())?;
         let answer = self.backend.sign(permit).await;
-        expect_refusal(&answer, "PermitExpired", |error| {
-            matches!(error, SignError::PermitExpired) && !error.may_have_signed()
+        expect_refusal(&answer, "PermitExpired", |kind| matches!(kind, SignErrorKind::PermitExpired))?;
+        ensure(answer.as_ref().is_err_and(|error| !error.may_have_signed() && !error.answered()), || {
+            "an expired permit was sent".into()
         })
     }
 
     async fn concurrent_signatures_are_separate(&self, pair: &Pair) -> Seen {
-        let work = (0..CONCURRENT).map(|number| {
-            let key = if number % 2 == 0 { &pair.one } else { &pair.two };
-            async move { (key, number, self.sign(&key.key, pair.algorithm, [number; 32]).await) }
-        });
+        let work =
+            (0..CONCURRENT).map(|number| {
+                let key = if number % 2 == 0 { &pair.one } else { &pair.two };
+                async move {
+                    (key, number, self.sign(&key.key, pair.algorithm, filled(pair.algorithm, number)).await)
+                }
+            });
         for (key, number, signed) in join_all(work).await {
             let signed = signed.map_err(said)?;
-            ensure(verifies(pair.algorithm, &key.public, &[number; 32], &signed.signature), || {
-                format!("signature {number} belongs to something else")
-            })?;
+            ensure(
+                verifies(pair.algorithm, &key.public, &filled(pair.algorithm, number), &signed.signature),
+                || format!("signature {number} belongs to something else"),
+            )?;
         }
         Ok(())
     }
@@ -260,8 +302,8 @@ impl<'a> Suite<'a> {
         for _ in 0..2 {
             self.admin.disable(&pair.one.key).await.map_err(said)?;
         }
-        let answer = self.sign(&pair.one.key, pair.algorithm, [4; 32]).await;
-        expect_refusal(&answer, "KeyDisabled", |error| matches!(error, SignError::KeyDisabled))?;
+        let answer = self.sign(&pair.one.key, pair.algorithm, filled(pair.algorithm, 4)).await;
+        expect_refusal(&answer, "KeyDisabled", |kind| matches!(kind, SignErrorKind::KeyDisabled))?;
         let public = self.admin.public_key(&pair.one.key).await.map_err(said)?;
         ensure(public == pair.one.public, || "the public half of a disabled key changed".into())?;
         if !self.lacks(Unsupported::ListKeys) {
@@ -270,7 +312,7 @@ impl<'a> Suite<'a> {
                 "the list does not show the key as disabled".into()
             })?;
         }
-        self.sign(&pair.two.key, pair.algorithm, [4; 32])
+        self.sign(&pair.two.key, pair.algorithm, filled(pair.algorithm, 4))
             .await
             .map_err(|error| format!("the other key: {error}"))?;
         self.admin.disable(&pair.two.key).await.map_err(said)
@@ -284,10 +326,11 @@ impl<'a> Suite<'a> {
         &self,
         key: &KeyRef,
         algorithm: SignatureAlgorithm,
-        digest: [u8; 32],
+        digest: Digest,
     ) -> Result<Signed, SignError> {
-        let deadline = Instant::now() + PATIENCE;
-        let permit = self.permit(key, algorithm, digest, deadline).map_err(|_source| SignError::Crypto)?;
+        let deadline = self.clock.now().plus(PATIENCE);
+        let permit =
+            self.permit(key, algorithm, digest, deadline).map_err(|_source| SignErrorKind::Crypto)?;
         self.backend.sign(permit).await
     }
 
@@ -295,8 +338,8 @@ impl<'a> Suite<'a> {
         &self,
         key: &KeyRef,
         algorithm: SignatureAlgorithm,
-        digest: [u8; 32],
-        deadline: Instant,
+        digest: Digest,
+        deadline: BootTime,
     ) -> Result<Permit, String> {
         let number = self.permits.fetch_add(1, Ordering::Relaxed);
         let run = self.run.as_deref().ok_or("no randomness")?;
@@ -335,6 +378,7 @@ impl<'a> Suite<'a> {
             Check::SlotNamesAreChecked,
             Check::PublicKeyIsStable,
             Check::SignsWithTheNamedKey,
+            Check::ReceiptsAreComplete,
             Check::AlgorithmIsBound,
             Check::UnknownKeyIsNotFound,
             Check::ExpiredPermitIsRefused,
@@ -348,17 +392,18 @@ impl<'a> Suite<'a> {
     }
 }
 
-fn unsupported(algorithm: SignatureAlgorithm) -> Unsupported {
+/// A digest in the algorithm's length.
+fn filled(algorithm: SignatureAlgorithm, byte: u8) -> Digest {
     match algorithm {
-        SignatureAlgorithm::Es256 => Unsupported::Es256,
-        SignatureAlgorithm::Es256k => Unsupported::Es256k,
+        SignatureAlgorithm::Es256 | SignatureAlgorithm::Es256k => Digest::Sha256([byte; 32]),
+        SignatureAlgorithm::Es384 => Digest::Sha384([byte; 48]),
     }
 }
 
 fn other(algorithm: SignatureAlgorithm) -> SignatureAlgorithm {
     match algorithm {
         SignatureAlgorithm::Es256 => SignatureAlgorithm::Es256k,
-        SignatureAlgorithm::Es256k => SignatureAlgorithm::Es256,
+        SignatureAlgorithm::Es256k | SignatureAlgorithm::Es384 => SignatureAlgorithm::Es256,
     }
 }
 
@@ -369,10 +414,10 @@ fn ensure(holds: bool, otherwise: impl FnOnce() -> String) -> Seen {
 fn expect_refusal<T>(
     answer: &Result<T, SignError>,
     expected: &str,
-    is_expected: impl Fn(&SignError) -> bool,
+    is_expected: impl Fn(&SignErrorKind) -> bool,
 ) -> Seen {
     match answer {
-        Err(error) if is_expected(error) => Ok(()),
+        Err(error) if is_expected(error.kind()) => Ok(()),
         Err(error) => Err(format!("{} instead of {expected}", error.code())),
         Ok(_) => Err(format!("success instead of {expected}")),
     }

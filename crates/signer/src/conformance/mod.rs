@@ -12,6 +12,8 @@ mod verify;
 
 use std::fmt;
 
+use domain::BootClock;
+
 use crate::backend::{KeyAdmin, Signer, Unsupported};
 use crate::permit::PermitMint;
 
@@ -30,6 +32,8 @@ pub enum Check {
     PublicKeyIsStable,
     /// A signature verifies under the public half of the key that the permit names, and under no other.
     SignsWithTheNamedKey,
+    /// Where the back end is another process, each exchange has a receipt with an id of its own, refusals too.
+    ReceiptsAreComplete,
     /// A permit for one algorithm is not used with a key of another.
     AlgorithmIsBound,
     /// An unknown version, name or back end is not found; nothing else signs in its place.
@@ -93,14 +97,24 @@ impl fmt::Display for Report {
     }
 }
 
-/// Runs all checks. `declared` is what the back end's documentation says that it cannot do.
+/// What the suite runs against.
+#[derive(Clone, Copy)]
+pub struct Subject<'a> {
+    /// Its hot path.
+    pub backend: &'a dyn Signer,
+    /// Its cold path.
+    pub admin: &'a dyn KeyAdmin,
+    /// Makes the permits.
+    pub mint: &'a PermitMint,
+    /// The clock with which the back end judges them.
+    pub clock: &'a dyn BootClock,
+    /// What its documentation says that it cannot do.
+    pub declared: &'a [Unsupported],
+}
+
+/// Runs all checks.
 ///
-/// A limited back end has to have about 60 signatures to spare: the suite takes no slots.
-pub async fn run(
-    backend: &dyn Signer,
-    admin: &dyn KeyAdmin,
-    mint: &PermitMint,
-    declared: &[Unsupported],
-) -> Report {
-    checks::Suite::new(backend, admin, mint, declared).run().await
+/// A limited back end has to have about 60 signatures per algorithm to spare: the suite takes no slots.
+pub async fn run(subject: &Subject<'_>) -> Report {
+    checks::Suite::new(subject).run().await
 }

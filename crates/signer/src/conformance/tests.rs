@@ -1,17 +1,19 @@
 //! The software back end passes the suite, and the suite finds every fault that is built into a wrapper around it.
 
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::key::EcPoint;
-use domain::{KeyRef, SignatureAlgorithm};
+use domain::{Digest, KeyRef, SignatureAlgorithm};
 
 use super::*;
 use crate::backend::{Capabilities, CreatedKey, ListedKey, Signed, is_valid_slot};
+use crate::boot_clock::SystemBootClock;
 use crate::error::SignError;
 use crate::keyring::Keyring;
 use crate::permit::{Permit, PermitTerms};
+use crate::receipt::Receipt;
 use crate::software::{MemoryRows, SoftwareBackend};
 
 async fn software() -> SoftwareBackend {
@@ -19,12 +21,20 @@ async fn software() -> SoftwareBackend {
     SoftwareBackend::open("software", "tenant", keyring, Arc::new(MemoryRows::default())).await.unwrap()
 }
 
+/// What the software back end's documentation says.
+const SOFTWARE_LACKS: [Unsupported; 1] = [Unsupported::Es384];
+
+async fn report_on(backend: &(impl Signer + KeyAdmin), declared: &[Unsupported]) -> Report {
+    let (mint, clock) = (PermitMint::new(), SystemBootClock::new());
+    run(&Subject { backend, admin: backend, mint: &mint, clock: &clock, declared }).await
+}
+
 #[tokio::test]
 async fn the_software_back_end_conforms() {
     let software = software().await;
-    let report = run(&software, &software, &PermitMint::new(), &[]).await;
+    let report = report_on(&software, &SOFTWARE_LACKS).await;
     assert!(report.is_conformant(), "{report}");
-    assert_eq!(report.passed.len(), 12, "{report}");
+    assert_eq!(report.passed.len(), 13, "{report}");
     assert!(report.skipped.is_empty(), "{report}");
 }
 
@@ -40,6 +50,7 @@ enum Fault {
     SignsForUnknownKeys,
     IgnoresTheDeadline,
     SignsThePreviousDigest,
+    MakesUpReceipts,
     ListsNothing,
     DisablesNothing,
 }
@@ -48,12 +59,17 @@ struct Faulty {
     inner: SoftwareBackend,
     fault: Fault,
     made: Mutex<Vec<CreatedKey>>,
-    previous_digest: Mutex<[u8; 32]>,
+    previous_digest: Mutex<Digest>,
 }
 
 impl Faulty {
     async fn new(fault: Fault) -> Self {
-        Self { inner: software().await, fault, made: Mutex::default(), previous_digest: Mutex::new([9; 32]) }
+        Self {
+            inner: software().await,
+            fault,
+            made: Mutex::default(),
+            previous_digest: Mutex::new([9; 32].into()),
+        }
     }
 
     fn is(&self, fault: Fault) -> bool {
@@ -97,14 +113,17 @@ impl Signer for Faulty {
             Fault::SignsForUnknownKeys if !is_known => {
                 terms.key = self.first(permit.algorithm()).unwrap_or(asked.clone());
             }
-            Fault::IgnoresTheDeadline => terms.deadline = Instant::now() + Duration::from_secs(9),
+            Fault::IgnoresTheDeadline => {
+                terms.deadline = SystemBootClock::new().now().plus(Duration::from_secs(9))
+            }
             Fault::SignsThePreviousDigest => {
                 terms.digest = std::mem::replace(&mut *self.previous_digest.lock().unwrap(), terms.digest);
             }
             _ => {}
         }
         let signed = self.inner.sign(PermitMint::new().mint(terms)).await?;
-        Ok(Signed { key: asked, ..signed })
+        let receipt = self.is(Fault::MakesUpReceipts).then(Receipt::default);
+        Ok(Signed { key: asked, receipt, ..signed })
     }
 }
 
@@ -125,7 +144,11 @@ impl KeyAdmin for Faulty {
 
     async fn public_key(&self, key: &KeyRef) -> Result<EcPoint, SignError> {
         let public = self.inner.public_key(key).await?;
-        Ok(if self.is(Fault::PublicKeyChanges) { EcPoint { x: public.y, y: public.x } } else { public })
+        Ok(if self.is(Fault::PublicKeyChanges) {
+            EcPoint::new(public.y(), public.x()).unwrap()
+        } else {
+            public
+        })
     }
 
     async fn list_keys(&self) -> Result<Vec<ListedKey>, SignError> {
@@ -153,11 +176,12 @@ async fn every_fault_is_found() {
         (Fault::SignsForUnknownKeys, Check::UnknownKeyIsNotFound),
         (Fault::IgnoresTheDeadline, Check::ExpiredPermitIsRefused),
         (Fault::SignsThePreviousDigest, Check::ConcurrentSignaturesAreSeparate),
+        (Fault::MakesUpReceipts, Check::ReceiptsAreComplete),
         (Fault::ListsNothing, Check::ListAgrees),
         (Fault::DisablesNothing, Check::DisabledKeyIsRefused),
     ] {
         let faulty = Faulty::new(fault).await;
-        let report = run(&faulty, &faulty, &PermitMint::new(), &[]).await;
+        let report = report_on(&faulty, &SOFTWARE_LACKS).await;
         assert!(report.failed(check), "{check:?} passed:\n{report}");
         assert!(!report.is_conformant());
     }
@@ -166,15 +190,15 @@ async fn every_fault_is_found() {
 #[tokio::test]
 async fn what_is_declared_but_works_is_found() {
     let software = software().await;
-    let report = run(&software, &software, &PermitMint::new(), &[Unsupported::Disable]).await;
+    let report = report_on(&software, &[Unsupported::Es384, Unsupported::Disable]).await;
     assert!(report.failed(Check::CapabilitiesAgree), "{report}");
 }
 
 #[tokio::test]
 async fn a_back_end_that_makes_no_keys_has_its_key_checks_skipped() {
     let faulty = Faulty::new(Fault::SaysItLacksCreation).await;
-    let report = run(&faulty, &faulty, &PermitMint::new(), &[Unsupported::CreateKey]).await;
+    let report = report_on(&faulty, &[Unsupported::Es384, Unsupported::CreateKey]).await;
     // It makes them all the same, which is the failure; nothing else was tried.
     assert!(report.failed(Check::CapabilitiesAgree));
-    assert_eq!(report.skipped.len(), 11);
+    assert_eq!(report.skipped.len(), 12);
 }

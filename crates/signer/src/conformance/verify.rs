@@ -9,8 +9,8 @@ use p256::ecdsa::signature::hazmat::PrehashVerifier;
 pub(super) fn verifies(
     algorithm: SignatureAlgorithm,
     public: &EcPoint,
-    digest: &[u8; 32],
-    signature: &[u8; 64],
+    digest: &[u8],
+    signature: &[u8],
 ) -> bool {
     let public = public.to_sec1();
     match algorithm {
@@ -23,6 +23,9 @@ pub(super) fn verifies(
                 key.verify_prehash(digest, &signature.normalize_s())
             })
             .is_ok(),
+        SignatureAlgorithm::Es384 => p384::ecdsa::VerifyingKey::from_sec1_bytes(&public)
+            .and_then(|key| key.verify_prehash(digest, &p384::ecdsa::Signature::from_slice(signature)?))
+            .is_ok(),
     }
 }
 
@@ -32,5 +35,6 @@ pub(super) fn is_public_key(algorithm: SignatureAlgorithm, public: &EcPoint) -> 
     match algorithm {
         SignatureAlgorithm::Es256 => p256::ecdsa::VerifyingKey::from_sec1_bytes(&public).is_ok(),
         SignatureAlgorithm::Es256k => k256::ecdsa::VerifyingKey::from_sec1_bytes(&public).is_ok(),
+        SignatureAlgorithm::Es384 => p384::ecdsa::VerifyingKey::from_sec1_bytes(&public).is_ok(),
     }
 }

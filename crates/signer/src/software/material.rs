@@ -3,11 +3,11 @@
 //! Owns making, loading and using them: P-256 through aws-lc-rs and secp256k1 through k256, each the faster one for
 //! its curve. It must not hash: it signs digests only.
 
-use aws_lc_rs::digest::{Digest, SHA256};
+use aws_lc_rs::digest::{self, SHA256};
 use aws_lc_rs::encoding::AsBigEndian;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
-use domain::SignatureAlgorithm;
 use domain::key::EcPoint;
+use domain::{Digest, SignatureAlgorithm, SignatureBytes};
 use k256::ecdsa::signature::hazmat::PrehashSigner;
 use k256::elliptic_curve::Generate;
 use zeroize::Zeroizing;
@@ -37,6 +37,7 @@ impl PrivateKey {
                 let key = k256::ecdsa::SigningKey::from_slice(secret).ok()?;
                 (k256_point(&key)? == *public).then_some(Self::Secp256k1(key))
             }
+            SignatureAlgorithm::Es384 => None,
         }
     }
 
@@ -47,16 +48,17 @@ impl PrivateKey {
         }
     }
 
-    /// r ‖ s over a SHA-256 digest; on secp256k1 with a low `s`. `None` only if the library fails.
-    pub(super) fn sign(&self, digest: &[u8; 32]) -> Option<[u8; 64]> {
+    /// r ‖ s over a SHA-256 digest; on secp256k1 with a low `s`. `None` if the library fails or for another digest.
+    pub(super) fn sign(&self, digest: &Digest) -> Option<SignatureBytes> {
+        let Digest::Sha256(digest) = digest else { return None };
         match self {
             Self::P256(key) => {
-                let digest = Digest::import_less_safe(digest, &SHA256).ok()?;
-                key.sign_digest(&digest).ok()?.as_ref().try_into().ok()
+                let digest = digest::Digest::import_less_safe(digest, &SHA256).ok()?;
+                SignatureBytes::from_slice(key.sign_digest(&digest).ok()?.as_ref())
             }
             Self::Secp256k1(key) => {
                 let signature: k256::ecdsa::Signature = key.sign_prehash(digest).ok()?;
-                Some(signature.to_bytes().into())
+                SignatureBytes::from_slice(&signature.to_bytes())
             }
         }
     }
@@ -75,6 +77,7 @@ pub(super) fn generate(algorithm: SignatureAlgorithm) -> Option<(Zeroizing<[u8; 
             let key = k256::ecdsa::SigningKey::try_generate().ok()?;
             Some((Zeroizing::new(key.to_bytes().into()), k256_point(&key)?))
         }
+        SignatureAlgorithm::Es384 => None,
     }
 }
 

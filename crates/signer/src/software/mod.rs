@@ -18,10 +18,11 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use domain::key::EcPoint;
-use domain::{KeyRef, SignatureAlgorithm};
+use domain::{BootClock, KeyRef, SignatureAlgorithm};
 
 use crate::backend::{Capabilities, CreatedKey, KeyAdmin, ListedKey, Signed, Signer, is_valid_slot};
-use crate::error::SignError;
+use crate::boot_clock::SystemBootClock;
+use crate::error::{SignError, SignErrorKind};
 use crate::keyring::{Keyring, hex};
 use crate::permit::Permit;
 
@@ -71,6 +72,7 @@ pub struct SoftwareBackend {
     tenant: String,
     keyring: Arc<Keyring>,
     rows: Arc<dyn SealedKeyRows>,
+    clock: Arc<dyn BootClock>,
     /// By name: a slot has one version.
     keys: RwLock<BTreeMap<String, Arc<OpenKey>>>,
 }
@@ -100,10 +102,18 @@ impl SoftwareBackend {
             tenant: tenant.to_owned(),
             keyring,
             rows,
+            clock: Arc::new(SystemBootClock::new()),
             keys: RwLock::new(BTreeMap::new()),
         };
         backend.refresh().await?;
         Ok(backend)
+    }
+
+    /// Takes another clock than the system's for the permits' deadlines.
+    #[must_use]
+    pub fn with_boot_clock(mut self, clock: Arc<dyn BootClock>) -> Self {
+        self.clock = clock;
+        self
     }
 
     /// The name that stands in [`KeyRef::backend`].
@@ -143,14 +153,14 @@ impl SoftwareBackend {
     /// The key of a reference; reads the rows again if it is not known.
     async fn find(&self, key: &KeyRef) -> Result<Arc<OpenKey>, SignError> {
         if key.backend != self.name {
-            return Err(SignError::KeyNotFound);
+            return Err(SignErrorKind::KeyNotFound.into());
         }
         let matching = |found: &Arc<OpenKey>| found.version == key.version;
         if let Some(found) = self.cached(&key.name).filter(matching) {
             return Ok(found);
         }
         self.refresh().await?;
-        self.cached(&key.name).filter(matching).ok_or(SignError::KeyNotFound)
+        Ok(self.cached(&key.name).filter(matching).ok_or(SignErrorKind::KeyNotFound)?)
     }
 
     fn key_ref(&self, key: &OpenKey) -> KeyRef {
@@ -161,16 +171,16 @@ impl SoftwareBackend {
     fn existing(&self, slot: &str, algorithm: SignatureAlgorithm) -> Result<Option<CreatedKey>, SignError> {
         let Some(key) = self.cached(slot) else { return Ok(None) };
         if key.algorithm() != algorithm {
-            return Err(SignError::AlgorithmMismatch { actual: key.algorithm() });
+            return Err(SignErrorKind::AlgorithmMismatch { actual: key.algorithm() }.into());
         }
         Ok(Some(CreatedKey { key: self.key_ref(&key), algorithm, public: key.public }))
     }
 
     /// A new key as a row, sealed before it is stored and opened from there like any other.
     fn new_row(&self, slot: &str, algorithm: SignatureAlgorithm) -> Result<SealedKey, SignError> {
-        let (secret, public) = material::generate(algorithm).ok_or(SignError::Crypto)?;
+        let (secret, public) = material::generate(algorithm).ok_or(SignErrorKind::Crypto)?;
         let mut version = [0; 16];
-        aws_lc_rs::rand::fill(&mut version).map_err(|_source| SignError::Crypto)?;
+        aws_lc_rs::rand::fill(&mut version).map_err(|_source| SignErrorKind::Crypto)?;
         let mut row = SealedKey {
             name: slot.to_owned(),
             version: hex(&version),
@@ -182,7 +192,7 @@ impl SoftwareBackend {
         row.sealed = self
             .keyring
             .seal(&row.binding(&self.tenant).as_binding(), secret.as_slice())
-            .map_err(|_source| SignError::Crypto)?;
+            .map_err(|_source| SignErrorKind::Crypto)?;
         Ok(row)
     }
 }
@@ -196,29 +206,25 @@ impl Signer for SoftwareBackend {
             list_keys: true,
             disable: true,
             hardware: false,
+            remote: false,
         }
     }
 
     async fn sign(&self, permit: Permit) -> Result<Signed, SignError> {
         let key = self.find(permit.key()).await?;
         if key.algorithm() != permit.algorithm() {
-            return Err(SignError::AlgorithmMismatch { actual: key.algorithm() });
+            return Err(SignErrorKind::AlgorithmMismatch { actual: key.algorithm() }.into());
         }
         if key.disabled.load(Ordering::Acquire) {
-            return Err(SignError::KeyDisabled);
+            return Err(SignErrorKind::KeyDisabled.into());
         }
         // Last, because finding the key may have waited for the database.
-        let started = Instant::now();
-        if permit.is_expired(started) {
-            return Err(SignError::PermitExpired);
+        if permit.is_expired(self.clock.now()) {
+            return Err(SignErrorKind::PermitExpired.into());
         }
-        let signature = key.private.sign(permit.digest()).ok_or(SignError::Crypto)?;
-        Ok(Signed {
-            signature,
-            key: self.key_ref(&key),
-            provider_request_id: None,
-            latency: started.elapsed(),
-        })
+        let started = Instant::now();
+        let signature = key.private.sign(permit.digest()).ok_or(SignErrorKind::Crypto)?;
+        Ok(Signed { signature, key: self.key_ref(&key), receipt: None, latency: started.elapsed() })
     }
 }
 
@@ -226,7 +232,10 @@ impl Signer for SoftwareBackend {
 impl KeyAdmin for SoftwareBackend {
     async fn create_key(&self, slot: &str, algorithm: SignatureAlgorithm) -> Result<CreatedKey, SignError> {
         if !is_valid_slot(slot) {
-            return Err(SignError::InvalidSlot);
+            return Err(SignErrorKind::InvalidSlot.into());
+        }
+        if let Some(what) = self.capabilities().missing(algorithm) {
+            return Err(SignErrorKind::Unsupported(what).into());
         }
         if let Some(existing) = self.existing(slot, algorithm)? {
             return Ok(existing);
@@ -235,7 +244,7 @@ impl KeyAdmin for SoftwareBackend {
         // False: another process was faster, and its key is the slot's key.
         self.rows.insert(&row).await.map_err(OpenError::from)?;
         self.refresh().await?;
-        self.existing(slot, algorithm)?.ok_or(SignError::KeyNotFound)
+        Ok(self.existing(slot, algorithm)?.ok_or(SignErrorKind::KeyNotFound)?)
     }
 
     async fn public_key(&self, key: &KeyRef) -> Result<EcPoint, SignError> {
@@ -263,7 +272,7 @@ impl KeyAdmin for SoftwareBackend {
         if self.rows.set_disabled(&found.name, &found.version).await.map_err(OpenError::from)? {
             Ok(())
         } else {
-            Err(SignError::KeyNotFound)
+            Err(SignErrorKind::KeyNotFound.into())
         }
     }
 }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use domain::SignatureAlgorithm;
 use domain::key::EcPoint;
 
-use crate::error::{Cause, SignError};
+use crate::error::{Cause, SignError, SignErrorKind};
 use crate::keyring::{Binding, KeyringError};
 
 /// One key version at rest.
@@ -111,6 +111,6 @@ pub enum OpenError {
 
 impl From<OpenError> for SignError {
     fn from(error: OpenError) -> Self {
-        Self::Unavailable { may_have_signed: false, source: Box::new(error) }
+        SignErrorKind::Unavailable { may_have_signed: false, source: Box::new(error) }.into()
     }
 }

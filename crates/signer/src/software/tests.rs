@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use super::*;
+use crate::backend::Unsupported;
+use crate::error::SignErrorKind;
 use crate::permit::{PermitMint, PermitTerms};
 
 const TENANT: &str = "a5f1c9d2-0000-4000-8000-00000000abcd";
@@ -30,9 +32,13 @@ fn permit(key: &KeyRef, algorithm: SignatureAlgorithm) -> Permit {
         attempt: 1,
         key: key.clone(),
         algorithm,
-        digest: [42; 32],
-        deadline: Instant::now() + Duration::from_secs(3),
+        digest: [42; 32].into(),
+        deadline: SystemBootClock::new().now().plus(Duration::from_secs(3)),
     })
+}
+
+fn is_refused<T>(answer: &Result<T, SignError>, is_expected: impl Fn(&SignErrorKind) -> bool) -> bool {
+    answer.as_ref().is_err_and(|error| is_expected(error.kind()))
 }
 
 #[tokio::test]
@@ -130,9 +136,15 @@ async fn what_another_process_disabled_is_taken_over_by_listing() {
     right.sign(permit(&key, ES256)).await.unwrap();
     left.disable(&key).await.unwrap();
     assert!(right.list_keys().await.unwrap()[0].disabled);
-    assert!(matches!(right.sign(permit(&key, ES256)).await, Err(SignError::KeyDisabled)));
+    assert!(is_refused(&right.sign(permit(&key, ES256)).await, |kind| matches!(
+        kind,
+        SignErrorKind::KeyDisabled
+    )));
     // And it lasts over a restart.
-    assert!(matches!(setup.open().await.sign(permit(&key, ES256)).await, Err(SignError::KeyDisabled)));
+    assert!(is_refused(&setup.open().await.sign(permit(&key, ES256)).await, |kind| matches!(
+        kind,
+        SignErrorKind::KeyDisabled
+    )));
 }
 
 #[tokio::test]
@@ -140,7 +152,10 @@ async fn another_back_ends_key_is_not_found() {
     let backend = Setup::new().open().await;
     let key = backend.create_key("slot", ES256).await.unwrap().key;
     let foreign = KeyRef { backend: "vault".into(), ..key };
-    assert!(matches!(backend.sign(permit(&foreign, ES256)).await, Err(SignError::KeyNotFound)));
+    assert!(is_refused(&backend.sign(permit(&foreign, ES256)).await, |kind| matches!(
+        kind,
+        SignErrorKind::KeyNotFound
+    )));
 }
 
 #[tokio::test]
@@ -154,8 +169,8 @@ async fn secp256k1_signatures_have_a_low_s() {
             attempt: 1,
             key: key.clone(),
             algorithm: ES256K,
-            digest: [byte; 32],
-            deadline: Instant::now() + Duration::from_secs(3),
+            digest: [byte; 32].into(),
+            deadline: SystemBootClock::new().now().plus(Duration::from_secs(3)),
         };
         let signed = backend.sign(mint.mint(terms)).await.unwrap();
         let signature = k256::ecdsa::Signature::from_slice(&signed.signature).unwrap();
@@ -193,8 +208,20 @@ async fn a_key_that_is_known_signs_while_the_database_is_gone() {
     backend.rows = Arc::new(BrokenRows);
     backend.sign(permit(&key, ES256)).await.unwrap();
     let error = backend.create_key("new", ES256).await.unwrap_err();
-    assert!(matches!(error, SignError::Unavailable { may_have_signed: false, .. }));
+    assert!(matches!(error.kind(), SignErrorKind::Unavailable { may_have_signed: false, .. }));
     // Disabling counts for this process at once, even though the row could not be written.
     assert!(backend.disable(&key).await.is_err());
-    assert!(matches!(backend.sign(permit(&key, ES256)).await, Err(SignError::KeyDisabled)));
+    assert!(is_refused(&backend.sign(permit(&key, ES256)).await, |kind| matches!(
+        kind,
+        SignErrorKind::KeyDisabled
+    )));
+}
+
+#[tokio::test]
+async fn p384_is_refused_as_unsupported() {
+    let backend = Setup::new().open().await;
+    let answer = backend.create_key("slot", SignatureAlgorithm::Es384).await;
+    let is_unsupported = |kind: &_| matches!(kind, SignErrorKind::Unsupported(Unsupported::Es384));
+    assert!(is_refused(&answer, is_unsupported), "{answer:?}");
+    assert!(backend.list_keys().await.unwrap().is_empty());
 }
