@@ -9,10 +9,12 @@ use credential::key::{KeyError, PublicKey};
 use did_web::{DocumentInput, IdForm, Origin, Rendered};
 use domain::contract::Contract;
 use domain::key::{KeyState, SigningKey};
-use domain::{AuthorityId, ContractId, Did, TenantId};
+use domain::{AuthorityId, ContractId, Did};
 use store::{Authority, ContractRow, SignedContract, Store, StoreError};
 use tokio::sync::Mutex;
 
+use crate::placement::{ActiveKeys, KeyUse};
+use crate::service::Settings;
 use crate::signing::ActiveKey;
 use crate::urls::Urls;
 
@@ -56,8 +58,10 @@ pub enum DirectoryError {
 pub struct AuthorityEntry {
     /// The stored authority.
     pub authority: Authority,
-    /// The key that signs, if there is one.
+    /// The key that signs the documents, once every use has its keys.
     pub active: Option<Arc<ActiveKey>>,
+    /// The keys that sign.
+    pub signing: ActiveKeys,
     /// All its keys, newest first.
     pub keys: Vec<SigningKey>,
     /// `did.json`.
@@ -141,13 +145,8 @@ pub struct Directory {
 
 impl Directory {
     /// Reads everything.
-    pub async fn load(
-        store: &Store,
-        urls: &Urls,
-        tenant: TenantId,
-        relative_ids: bool,
-    ) -> Result<Self, DirectoryError> {
-        let snapshot = read(store, urls, tenant, relative_ids).await?;
+    pub async fn load(store: &Store, urls: &Urls, settings: &Settings) -> Result<Self, DirectoryError> {
+        let snapshot = read(store, urls, settings).await?;
         Ok(Self { present: RwLock::new(Arc::new(snapshot)), renewal: Mutex::new(()) })
     }
 
@@ -156,10 +155,9 @@ impl Directory {
         &self,
         store: &Store,
         urls: &Urls,
-        tenant: TenantId,
-        relative_ids: bool,
+        settings: &Settings,
     ) -> Result<(), DirectoryError> {
-        self.renew(read(store, urls, tenant, relative_ids)).await
+        self.renew(read(store, urls, settings)).await
     }
 
     /// Reads and replaces in one turn. `read` does nothing before it is polled.
@@ -192,17 +190,13 @@ pub fn parse_contract(row: &ContractRow) -> Result<Contract, DirectoryError> {
     })
 }
 
-async fn read(
-    store: &Store,
-    urls: &Urls,
-    tenant: TenantId,
-    relative_ids: bool,
-) -> Result<Snapshot, DirectoryError> {
+async fn read(store: &Store, urls: &Urls, settings: &Settings) -> Result<Snapshot, DirectoryError> {
     let mut snapshot = Snapshot::default();
+    let tenant = settings.tenant;
     let keys = store.signing_keys(tenant).await?;
     for authority in store.authorities(tenant).await? {
         let keys = keys.iter().filter(|key| key.authority == authority.id).cloned().collect();
-        let entry = authority_entry(store, urls, authority, keys, relative_ids).await?;
+        let entry = authority_entry(store, urls, authority, keys, settings).await?;
         snapshot.authorities.push(Arc::new(entry));
     }
     // Before the signatures, so that a version that is current by now is not seen without those that made it so.
@@ -241,17 +235,19 @@ async fn authority_entry(
     urls: &Urls,
     authority: Authority,
     keys: Vec<SigningKey>,
-    relative_ids: bool,
+    settings: &Settings,
 ) -> Result<AuthorityEntry, DirectoryError> {
-    let active = match keys.iter().find(|key| key.state == KeyState::Active) {
-        Some(key) => {
-            let kid = format!("{}#{}", authority.did, key.id);
-            let public = PublicKey::from_point(key.algorithm, &key.public)
-                .map_err(|source| DirectoryError::Key { kid: kid.clone(), source })?;
-            Some(Arc::new(ActiveKey { key: key.clone(), kid, public }))
-        }
-        None => None,
-    };
+    let mut active = Vec::new();
+    for key in keys.iter().filter(|key| key.state == KeyState::Active) {
+        let kid = format!("{}#{}", authority.did, key.id);
+        let public = PublicKey::from_point(key.algorithm, &key.public)
+            .map_err(|source| DirectoryError::Key { kid: kid.clone(), source })?;
+        active.push(Arc::new(ActiveKey { key: key.clone(), kid, public }));
+    }
+    let signing = ActiveKeys::new(&active, &settings.placement);
+    // Nothing is published while a key is missing: the document would change at once.
+    let complete = signing.is_complete(&settings.placement);
+    let active = signing.of(KeyUse::Credentials).first().filter(|_| complete).cloned();
     let hub = urls.hub();
     let origin = Origin::parse(&authority.origin)
         .map_err(|source| DirectoryError::Origin { did: authority.did.clone(), source })?;
@@ -260,7 +256,7 @@ async fn authority_entry(
         keys: &keys,
         linked_domains: &[origin],
         hub: Some(&hub),
-        ids: if relative_ids { IdForm::Relative } else { IdForm::Absolute },
+        ids: if settings.relative_ids { IdForm::Relative } else { IdForm::Absolute },
     });
     // The newest linkage whose key is still published; it stands alone: wallets look at the first entry only.
     let linkage = store.domain_linkage(authority.tenant, authority.id, &authority.origin).await?;
@@ -269,7 +265,7 @@ async fn authority_entry(
         .find(|(id, _)| keys.iter().any(|key| key.id == *id && key.state.is_published()))
         .map(|(_, token)| did_web::did_configuration(&[token]));
     let linked = active.as_ref().is_some_and(|active| linkage.iter().any(|(id, _)| *id == active.key.id));
-    Ok(AuthorityEntry { authority, active, keys, document, configuration, linked })
+    Ok(AuthorityEntry { authority, active, signing, keys, document, configuration, linked })
 }
 
 #[cfg(test)]

@@ -4,10 +4,13 @@
 //! in [`signing`] and leaves through [`http`] again; what happens later leaves through [`worker`].
 
 pub mod auth;
+pub mod cold;
 pub mod directory;
 pub mod holder;
 pub mod http;
+pub mod inbound;
 mod notes;
+pub mod placement;
 pub mod sealed;
 pub mod service;
 pub mod signing;

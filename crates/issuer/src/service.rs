@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use domain::{Clock, TenantId};
+use domain::{BootClock, Clock, TenantId};
 use signer::{Keyring, Signers};
 use store::{Store, StoreError};
 use tokio::sync::Notify;
@@ -11,8 +11,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::directory::{Directory, DirectoryError};
 use crate::holder::DocumentReader;
+use crate::inbound::{self, Inbound};
 use crate::notes::Notes;
+use crate::placement::Placement;
 use crate::sealed::{LocalKeys, SealError};
+use crate::signing::budget::{Metered, VaultBudget};
 use crate::signing::{SigningPath, committer::Committer, steps::Steps};
 use crate::status::StatusIndices;
 use crate::urls::Urls;
@@ -32,6 +35,8 @@ pub struct Settings {
     pub callback_max_age_secs: i64,
     /// Whether ids in the DID document are relative (`#key`), as Entra's wallets need them.
     pub relative_ids: bool,
+    /// Which back ends sign what.
+    pub placement: Placement,
 }
 
 /// What the service is built from.
@@ -50,8 +55,12 @@ pub struct Parts {
     pub egress: egress::Client,
     /// Reads the DID documents of holders.
     pub documents: Arc<dyn DocumentReader>,
+    /// Who may call how often, and who may not.
+    pub inbound: inbound::Policy,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// The time since the machine started, on which deadlines are counted.
+    pub boot: Arc<dyn BootClock>,
     /// Told when the process is to end.
     pub stop: CancellationToken,
 }
@@ -98,6 +107,8 @@ pub struct Issuer {
     pub callbacks: Arc<Notify>,
     /// What runs to its end even when its caller goes away.
     pub steps: Steps,
+    /// Who may call how often, and who may not.
+    pub inbound: Inbound,
     /// Limits what anonymous calls write into the ledger.
     pub(crate) notes: Notes,
     /// The same for fetched contracts: wallets and browsers repeat that call, and it says the same each time.
@@ -109,12 +120,17 @@ impl Issuer {
     pub async fn build(parts: Parts) -> Result<(Arc<Self>, JoinHandle<()>), BuildError> {
         let tenant = parts.settings.tenant;
         let local = LocalKeys::load(&parts.store, &parts.keyring, tenant, parts.clock.now()).await?;
-        let (committer, task) = Committer::start(Arc::clone(&parts.store), parts.stop);
         let Signers { backends, mint } = parts.signers;
-        let signing = SigningPath::new(committer, backends, mint, Arc::clone(&parts.clock));
-        let directory =
-            Directory::load(&parts.store, &parts.urls, tenant, parts.settings.relative_ids).await?;
+        let budget = VaultBudget::new(&backends, parts.boot, Arc::clone(&parts.clock));
+        let metered = Metered::new(Arc::clone(&parts.store), budget.clone());
+        let (committer, task) = Committer::start(Arc::new(metered), parts.stop);
+        let signing = SigningPath::new(committer, backends, mint, Arc::clone(&parts.clock), budget);
+        let directory = Directory::load(&parts.store, &parts.urls, &parts.settings).await?;
+        let inbound = Inbound::new(parts.inbound);
+        // Before anybody can call: a restart is no gap in a stop.
+        inbound.refresh(&parts.store, tenant).await?;
         let issuer = Self {
+            inbound,
             status: StatusIndices::new(tenant),
             settings: parts.settings,
             urls: parts.urls,
@@ -141,6 +157,6 @@ impl Issuer {
 
     /// Reads authorities, keys and contracts again.
     pub async fn reload(&self) -> Result<(), DirectoryError> {
-        self.directory.reload(&self.store, &self.urls, self.settings.tenant, self.settings.relative_ids).await
+        self.directory.reload(&self.store, &self.urls, &self.settings).await
     }
 }

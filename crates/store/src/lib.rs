@@ -4,17 +4,23 @@
 //! decided here except by compare-and-swap. SQLite and Postgres run the same statements (`engine`).
 //! Must not do HTTP, must not sign, must not see a key.
 
+mod asked;
 mod authority;
 mod batch;
 mod contract;
+pub mod doctor;
 mod engine;
+mod fail_point;
 mod key;
 mod ledger;
+mod meter;
 mod migrate;
+mod notice;
 mod outbox;
 mod request;
 mod secret;
 mod status;
+mod stop;
 mod sweep;
 
 use std::path::PathBuf;
@@ -25,16 +31,22 @@ use domain::Clock;
 
 pub use authority::Authority;
 pub use batch::{
-    CallbackFinished, CallbackRow, CredentialOutcome, Effect, NewRequest, OpenIntent, Outcome, Reattempt,
-    Report, RequestChange, Write, Written,
+    Answer, CallbackFinished, CallbackRow, Committed, CredentialOutcome, Effect, NewRequest, OpenIntent,
+    Outcome, Reattempt, Report, RequestChange, ReturnSlots, TakeSlots, Write, Written,
 };
+pub use fail_point::fail_point;
 pub use contract::{ContractRow, NewestContract, SignedContract};
 pub use key::SoftwareKeyRow;
 pub use ledger::StoredEvent;
+pub use meter::{
+    BudgetRule, BudgetSession, Ended, FoundMeter, Keep, MeterName, MeterReading, Need, NoMeters, Slot,
+};
+pub use notice::NoticeWatch;
 pub use outbox::DueCallback;
 pub use request::{StoredIntent, StoredRequest};
 pub use secret::SealedRow;
 pub use status::StatusBlock;
+pub use stop::{Stop, StopKind};
 pub use sweep::Swept;
 
 use engine::{Engine, postgres::Postgres, sqlite::Sqlite};
@@ -57,6 +69,15 @@ pub enum StoreError {
     /// No answer in time; whether the change was stored is unknown.
     #[error("the database did not answer in time")]
     TimedOut,
+    /// The server acknowledged a COMMIT with a notice beside it: what was committed may be lost in a failover.
+    #[error("the database acknowledged a commit with a warning: whether it lasts is unknown")]
+    CommitUnknown,
+    /// Nobody would learn of the notices that come with a COMMIT.
+    #[error(
+        "nobody counts the database's notices, so the budget of a vault cannot be kept in Postgres: put `NoticeWatch` \
+         around the process's subscriber"
+    )]
+    NoticesUnwatched,
     /// The batch that carried the change failed as a whole, for this reason.
     #[error(transparent)]
     Batch(Arc<StoreError>),
@@ -106,6 +127,8 @@ impl StoreError {
             Self::Thread(_)
             | Self::Closed
             | Self::TimedOut
+            | Self::CommitUnknown
+            | Self::NoticesUnwatched
             | Self::SchemaTooNew { .. }
             | Self::MigrationChanged(_)
             | Self::UnknownUrl => false,

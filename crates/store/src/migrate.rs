@@ -3,11 +3,16 @@
 use crate::engine::{Engine, Sql, sql};
 use crate::{Store, StoreError};
 
-const MIGRATIONS: &[(i64, &str)] = &[(1, include_str!("../migrations/0001_issuance.sql"))];
+pub(crate) const MIGRATIONS: &[(i64, &str)] = &[
+    (1, include_str!("../migrations/0001_issuance.sql")),
+    (2, include_str!("../migrations/0002_budget.sql")),
+    (3, include_str!("../migrations/0003_stops.sql")),
+];
 
-/// Postgres' time in milliseconds; on SQLite the same name is a function of this process. Tests replace both.
-const POSTGRES_NOW: &str = "CREATE FUNCTION credenza_now() RETURNS BIGINT LANGUAGE sql VOLATILE AS \
-    $$ SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT) $$";
+/// Postgres' time in milliseconds, rounded down; on SQLite the same name is a function of this process. Tests replace
+/// both. Version 2 rounds it down, version 1 rounded it.
+const POSTGRES_NOW: &str = "CREATE OR REPLACE FUNCTION credenza_now() RETURNS BIGINT LANGUAGE sql VOLATILE AS \
+    $$ SELECT CAST(FLOOR(EXTRACT(EPOCH FROM clock_timestamp()) * 1000) AS BIGINT) $$";
 
 sql!(
     CREATE_JOURNAL,
@@ -52,7 +57,7 @@ impl Store {
                             Some((_, done)) if *done == sum => {}
                             Some(_) => return Err(StoreError::MigrationChanged(*version)),
                             None => {
-                                if postgres && *version == 1 {
+                                if postgres && *version <= 2 {
                                     conn.script(&Sql::new(POSTGRES_NOW)).await?;
                                 }
                                 conn.script(&Sql::new(text)).await?;

@@ -301,6 +301,7 @@ async fn make(service: &Service, asked: Asked, transaction: TransactionId) -> Re
     }
     let asker =
         Asker { client: ClientId::new("demo-page"), tenant: service.issuer.settings.tenant, customer: None };
+    service.issuer.admit_caller(&asker, Some(asked.contract_id), transaction)?;
     let (wanted, _) = request_api::read(service, &wire)?;
     let created = service.issuer.create(&asker, transaction, wanted).await?;
     Ok(Made { created, pin })

@@ -73,7 +73,9 @@ fn check_tenant(service: &Service, tenant: &str) -> Result<(), ApiError> {
     params(("tenant" = String, Path), ("request" = String, Path)),
     responses(
         (status = 200, description = "Compact JWS", body = String, content_type = "application/jwt"),
+        (status = 403, description = "The operator has stopped the client, the customer or the contract (inner code stopped)", body = super::error::ErrorBody),
         (status = 404, description = "Unknown, expired or completed", body = super::error::ErrorBody),
+        (status = 429, description = "Too many calls of this address or about this request; Retry-After says when to try again", body = super::error::ErrorBody),
         (status = 503, description = "Try again", body = super::error::ErrorBody),
     )
 )]
@@ -121,6 +123,7 @@ pub struct SignedManifest<'a> {
     responses(
         (status = 200, description = "The contract", body = SignedManifest),
         (status = 404, description = "No such contract", body = super::error::ErrorBody),
+        (status = 429, description = "Too many calls of this address or about this request; Retry-After says when to try again", body = super::error::ErrorBody),
         (status = 503, description = "Not signed yet, try again", body = super::error::ErrorBody),
     )
 )]
@@ -134,6 +137,9 @@ pub async fn manifest(
     check_tenant(&service, &tenant)?;
     let contract: ContractId = contract.parse().map_err(|_source| not_found("contract"))?;
     let of_request = query.and_then(|query| query.into_inner().request?.parse().ok());
+    if let Some(id) = of_request {
+        service.issuer.inbound.request(id)?;
+    }
     let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
     let (token, transaction) =
         service.issuer.fetch_contract(contract, header(ACCEPT_LANGUAGE.as_str()), of_request).await?;
@@ -170,8 +176,9 @@ pub struct IssuedCredential {
     responses(
         (status = 200, description = "The credential", body = IssuedCredential),
         (status = 400, description = "The proof was refused", body = super::error::ErrorBody),
-        (status = 403, description = "Wrong PIN (inner code token_validation.invalid_openid_token_hint_pin) or another holder", body = super::error::ErrorBody),
+        (status = 403, description = "Wrong PIN (inner code token_validation.invalid_openid_token_hint_pin) another holder, or stopped by the operator", body = super::error::ErrorBody),
         (status = 404, description = "Unknown, expired or completed", body = super::error::ErrorBody),
+        (status = 429, description = "Too many calls of this address or about this request; Retry-After says when to try again", body = super::error::ErrorBody),
         (status = 503, description = "Try again", body = super::error::ErrorBody),
     )
 )]
@@ -222,6 +229,7 @@ pub struct CompletionBody {
         (status = 400, description = "Not a report", body = super::error::ErrorBody),
         (status = 404, description = "No request has this state", body = super::error::ErrorBody),
         (status = 409, description = "No credential was issued", body = super::error::ErrorBody),
+        (status = 429, description = "Too many calls of this address or about this request; Retry-After says when to try again", body = super::error::ErrorBody),
     )
 )]
 pub async fn complete(service: web::Data<Service>, body: Body) -> Result<HttpResponse, ApiError> {

@@ -5,6 +5,7 @@
 //! goes to the log once and never into a body.
 
 use std::fmt;
+use std::num::NonZeroU16;
 
 use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
@@ -13,10 +14,13 @@ use actix_web::{HttpResponse, ResponseError};
 use domain::TransactionId;
 use domain::error::{InnerCode, outer};
 use serde::Serialize;
+use store::StopKind;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::auth::AuthError;
+use crate::inbound::Refused;
+use crate::inbound::quota::Kind;
 use crate::usecase::Failed;
 use crate::usecase::complete::CompleteError;
 use crate::usecase::create::CreateError;
@@ -34,6 +38,8 @@ pub struct ApiError {
     challenge: Option<&'static str>,
     cause: Option<String>,
     closes: bool,
+    /// Small, because errors travel in results.
+    retry_after_secs: Option<NonZeroU16>,
 }
 
 /// The body of every error.
@@ -83,6 +89,7 @@ impl ApiError {
             challenge: None,
             cause: None,
             closes: false,
+            retry_after_secs: None,
         }
     }
 
@@ -102,6 +109,14 @@ impl ApiError {
     #[must_use]
     pub fn about(mut self, target: impl Into<String>) -> Self {
         self.target = Some(target.into());
+        self
+    }
+
+    /// Says when to try again, in whole seconds; without it a 429 or 503 says 2.
+    #[must_use]
+    pub fn retry_after(mut self, seconds: impl Into<Option<u64>>) -> Self {
+        let small = |seconds| NonZeroU16::new(u16::try_from(seconds).unwrap_or(u16::MAX));
+        self.retry_after_secs = seconds.into().and_then(small);
         self
     }
 
@@ -194,7 +209,8 @@ impl ResponseError for ApiError {
             response.force_close();
         }
         if matches!(self.status, 429 | 503) {
-            response.insert_header((RETRY_AFTER, "2"));
+            response
+                .insert_header((RETRY_AFTER, self.retry_after_secs.map_or(2, NonZeroU16::get).to_string()));
         }
         let response = response.json(body);
         match self.transaction {
@@ -202,6 +218,14 @@ impl ResponseError for ApiError {
             None => response,
         }
     }
+}
+
+/// 1 to 5 s, random: front ends that were refused together must not come back together.
+fn overload_pause_secs() -> u64 {
+    let mut byte = [0_u8; 1];
+    // Without randomness they come back together; nothing rests on it.
+    let random = getrandom::fill(&mut byte).map_or(2, |()| u64::from(u8::from_ne_bytes(byte)) % 5);
+    1 + random
 }
 
 /// The date of an error body. The header `Date` of the same answer says the same, so no clock is passed in for it.
@@ -223,6 +247,35 @@ where
 {
     fn from(failed: Failed<E>) -> Self {
         Self::from(failed.error).of(failed.transaction)
+    }
+}
+
+impl From<Refused> for ApiError {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Limited { kind, .. } => {
+                let whose = match kind {
+                    Kind::Address | Kind::FrontEndAddress | Kind::TokenAddress => "this address",
+                    Kind::Request => "this issuance request",
+                    Kind::Client => "this client",
+                    Kind::Customer => "this customer",
+                    Kind::Tenant => "this tenant",
+                };
+                let message = format!("Too many calls of {whose}, try again after the time in Retry-After.");
+                Self::new(429, InnerCode::TransientError, message).retry_after(refused.retry_after_secs())
+            }
+            Refused::Stopped(kind) => {
+                let target = match kind {
+                    StopKind::Client => "authorization",
+                    StopKind::Customer => "customer",
+                    StopKind::Contract => "manifest",
+                };
+                let message = format!(
+                    "The operator of this service has stopped issuances of this {kind}; trying again does not help."
+                );
+                Self::new(403, InnerCode::Stopped, message).about(target)
+            }
+        }
     }
 }
 
@@ -255,6 +308,12 @@ impl From<CreateError> for ApiError {
             CreateError::NotReady => {
                 Self::busy("The authority has no active signing key, or the contract is not signed yet.")
             }
+            CreateError::Overloaded(_) => Self::new(
+                429,
+                InnerCode::TransientError,
+                "No more requests can be taken at present, try again after the time in Retry-After.",
+            )
+            .retry_after(overload_pause_secs()),
             CreateError::Store(source) => Self::database(&source),
             CreateError::Seal(source) => Self::internal(&source),
         }
@@ -270,6 +329,7 @@ impl From<RetrieveError> for ApiError {
                 "The request does not exist, has expired or was completed.",
             )
             .about("request_uri"),
+            RetrieveError::NotAdmitted(refused) => Self::from(refused),
             RetrieveError::Busy(source) => {
                 let error = Self::busy("The request cannot be signed at present, try again.");
                 error.caused_by(source.as_ref().map(|source| -> &dyn std::error::Error { source }))
@@ -297,6 +357,7 @@ impl From<IssueError> for ApiError {
                 InnerCode::NotFound,
                 "The request does not exist, has expired or was completed.",
             ),
+            IssueError::NotAdmitted(refused) => Self::from(refused),
             IssueError::Busy(source) => {
                 let error = Self::busy("The credential cannot be signed at present, try again.");
                 error.caused_by(source.as_ref().map(|source| -> &dyn std::error::Error { source }))
@@ -319,6 +380,7 @@ impl From<CompleteError> for ApiError {
                 Self::new(409, InnerCode::Conflict, "No credential was issued for this request.")
                     .about("code")
             }
+            CompleteError::NotAdmitted(refused) => Self::from(refused),
             CompleteError::Store(source) => Self::database(&source),
             CompleteError::Seal(source) => Self::internal(&source),
         }
@@ -334,5 +396,19 @@ mod tests {
         assert_eq!(ApiError::database(&store::StoreError::TimedOut).status(), 503);
         assert_eq!(ApiError::database(&store::StoreError::Closed).status(), 503);
         assert_eq!(ApiError::database(&store::StoreError::Corrupt("a row")).status(), 500);
+    }
+
+    #[test]
+    fn overload_is_a_429_that_says_when_to_come_back() {
+        let mut pauses = std::collections::BTreeSet::new();
+        for _ in 0..200 {
+            let overloaded = crate::signing::budget::Overloaded { reason: "budget_no_tokens" };
+            let error = ApiError::from(CreateError::from(overloaded));
+            assert_eq!((error.status(), error.code), (429, InnerCode::TransientError));
+            let response = error.error_response();
+            let after = response.headers().get(RETRY_AFTER).unwrap().to_str().unwrap();
+            pauses.insert(after.parse::<u64>().unwrap());
+        }
+        assert_eq!(pauses.into_iter().collect::<Vec<_>>(), [1, 2, 3, 4, 5], "each of them, at random");
     }
 }

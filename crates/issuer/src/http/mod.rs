@@ -4,6 +4,7 @@
 
 pub mod body;
 pub mod demo;
+pub mod door;
 pub mod entra_wallet;
 pub mod error;
 pub mod fields;

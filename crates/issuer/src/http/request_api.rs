@@ -10,7 +10,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use domain::error::InnerCode;
-use domain::{CustomerId, Timestamp, TransactionId};
+use domain::{ContractId, CustomerId, Timestamp, TransactionId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
@@ -22,6 +22,7 @@ use super::error::ApiError;
 use super::fields::Fields;
 use super::{Service, method_not_allowed, qr, with_transaction};
 use crate::sealed::{CallbackTarget, PinPrompt, Registration};
+use crate::urls::ManifestAddress;
 use crate::usecase::create::{Asker, GivenPin, Wanted};
 
 /// Names the customer on whose behalf the front end asks, instead of the member `customer`.
@@ -33,10 +34,13 @@ const CUSTOMER_CHARS: usize = 256;
 /// Longest text of a member that is kept or shown, in characters. Claims have their own limit.
 const TEXT_CHARS: usize = 4096;
 
+/// Where front ends ask for an issuance.
+pub const CREATE_PATH: &str = "/v1.0/verifiableCredentials/createIssuanceRequest";
+
 /// Adds the route.
 pub fn configure(cfg: &mut web::ServiceConfig) {
     cfg.service(
-        web::resource("/v1.0/verifiableCredentials/createIssuanceRequest")
+        web::resource(CREATE_PATH)
             .route(web::post().to(create_issuance_request))
             .default_service(web::to(method_not_allowed)),
     );
@@ -141,10 +145,11 @@ pub struct IssuanceRequestCreated {
          headers(("x-credenza-transaction-id" = String, description = "The transaction"))),
         (status = 400, description = "A field is wrong", body = super::error::ErrorBody),
         (status = 401, description = "No or a wrong access token", body = super::error::ErrorBody),
-        (status = 403, description = "The token lacks the role", body = super::error::ErrorBody),
+        (status = 403, description = "The token lacks the role, or the operator has stopped the client, the customer or the contract (inner code stopped)", body = super::error::ErrorBody),
         (status = 404, description = "No such contract", body = super::error::ErrorBody),
         (status = 413, description = "More than 1 MiB", body = super::error::ErrorBody),
         (status = 415, description = "Not JSON", body = super::error::ErrorBody),
+        (status = 429, description = "Too many calls of this address, client, customer or tenant; Retry-After says when to try again", body = super::error::ErrorBody),
         (status = 503, description = "Try again", body = super::error::ErrorBody),
     ),
     security(("bearer" = []))
@@ -159,11 +164,17 @@ pub async fn create_issuance_request(
     caller.require_create_issuance()?;
     let transaction = TransactionId::new(Uuid::now_v7());
     let mut asker = Asker { client: caller.client, tenant: caller.tenant, customer: None };
-    let read = json_body(&request, body).and_then(|value| {
+    let value = json_body(&request, body).and_then(|value| {
         asker.customer = customer(&request, &value)?;
-        read(&service, &value)
+        Ok(value)
     });
-    let (wanted, include_qr_code) = match read {
+    // Also for a body that is none: what is refused is on record, so it counts.
+    let contract = value.as_ref().ok().and_then(contract_of);
+    service
+        .issuer
+        .admit_caller(&asker, contract, transaction)
+        .map_err(|refused| ApiError::from(refused).of(transaction))?;
+    let (wanted, include_qr_code) = match value.and_then(|value| read(&service, &value)) {
         Ok(read) => read,
         Err(error) => {
             service.issuer.refused(&asker, transaction, None, "bad_body");
@@ -205,6 +216,12 @@ pub(super) fn json_body(request: &HttpRequest, body: Body) -> Result<Value, ApiE
             format!("The request body is not valid JSON: line {}, column {}.", error.line(), error.column());
         ApiError::new(400, InnerCode::BadOrMissingField, message)
     })
+}
+
+/// The contract that a body seems to name; whether it really does is decided later.
+fn contract_of(body: &Value) -> Option<ContractId> {
+    let manifest = body.get("manifest").or_else(|| body.get("manifestUrl"))?.as_str()?;
+    ManifestAddress::parse(manifest).map(|address| address.contract)
 }
 
 fn customer(request: &HttpRequest, body: &Value) -> Result<Option<CustomerId>, ApiError> {

@@ -4,15 +4,15 @@
 //! (RFC 6749, section 5.2) and not that of the Request Service API, because OAuth clients read them.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{AUTHORIZATION, CACHE_CONTROL, PRAGMA, WWW_AUTHENTICATE};
+use actix_web::http::header::{AUTHORIZATION, CACHE_CONTROL, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use domain::TenantId;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::body::Body;
-use super::method_not_allowed;
+use super::{Service, door, method_not_allowed};
 use crate::auth::BuiltinIssuer;
 use crate::auth::builtin::{OAuthError, TokenRequest};
 
@@ -46,6 +46,11 @@ async fn token(
     form: Body,
     issuer: web::Data<BuiltinIssuer>,
 ) -> HttpResponse {
+    if let Some(service) = request.app_data::<web::Data<Service>>()
+        && let Err(wait) = door::admit_token_call(&service.issuer, &request)
+    {
+        return too_many(wait);
+    }
     match issue(&request, &tenant, form, &issuer).await {
         Ok(response) => unstored(HttpResponse::Ok()).json(response),
         Err(error) => refuse(&request, &issuer, error),
@@ -90,6 +95,16 @@ async fn instance(
 ) -> HttpResponse {
     let endpoint = query.and_then(|query| query.into_inner().authorization_endpoint);
     document(&request, &issuer, issuer.instance_discovery(endpoint.as_deref()))
+}
+
+/// OAuth has no code for it; clients go by the status (RFC 6585, section 4) and need `error` to be text.
+fn too_many(wait: Option<u64>) -> HttpResponse {
+    unstored(HttpResponse::TooManyRequests())
+        .insert_header((RETRY_AFTER, wait.unwrap_or(1).to_string()))
+        .json(json!({
+            "error": "temporarily_unavailable",
+            "error_description": "Too many calls of this address, try again after the time in Retry-After.",
+        }))
 }
 
 fn known_tenant(text: &str, issuer: &BuiltinIssuer) -> Result<(), OAuthError> {

@@ -1,14 +1,331 @@
-//! What transaction 1 takes from a back end's budget.
+//! Joins the rules of the vault budget (`signer::budget`) with the rows that keep it (`store`).
 //!
-//! Owns the question, which is asked before every attempt: no attempt without a slot, where there are slots. Must not
-//! count: slots are a row of the database, granted in the intent's and returned in the outcome's transaction.
+//! Owns what this process knows of its meters: which operation needs which, the last committed state of each row, how
+//! much waits here. Everything that has to hold is decided in a [`session`], under the rows' locks; what stands here is
+//! for estimates: refusals before any transaction, the choice between vaults, what operators see.
 
-use signer::budget::Budget;
+mod session;
+#[cfg(test)]
+mod tests;
 
-use super::SigningError;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-/// Takes what the next attempt needs. A back end without a limit needs nothing and has no row. One with a limit is
-/// refused: no row keeps its slots yet, and asking it without one would break its limit sooner or later.
-pub(super) fn take_slot(budget: &dyn Budget) -> Result<(), SigningError> {
-    if budget.is_limited() { Err(SigningError::NoSlots) } else { Ok(()) }
+use async_trait::async_trait;
+use domain::{BootClock, BootTime, Clock, KeyRef};
+use signer::Backend;
+use signer::budget::{Admission, Budget, Meter, Now, Operations, Reading, Refusal, Row, Snapshot, Witness};
+use store::{
+    BudgetRule, BudgetSession, Committed, FoundMeter, MeterName, MeterReading, Need, Store, StoreError, Write,
+};
+use uuid::Uuid;
+
+use self::session::Session;
+use super::ATTEMPT_DEADLINE;
+use super::committer::Commits;
+
+/// After so long without a refusal, admission is said to have stopped refusing.
+const CALM: Duration = Duration::from_secs(10);
+
+/// The budget of all back ends of this process. Cheap to clone.
+#[derive(Clone)]
+pub struct VaultBudget(Arc<Shared>);
+
+struct Shared {
+    boot: Arc<dyn BootClock>,
+    clock: Arc<dyn Clock>,
+    /// Names this process in the rows.
+    replica: String,
+    backends: BTreeMap<String, Arc<dyn Budget>>,
+    meters: HashMap<MeterName, Arc<Meter>>,
+    /// What is remembered of each meter.
+    known: Mutex<HashMap<MeterName, Known>>,
+    /// Units that wait for each meter in this process.
+    queued: Mutex<HashMap<MeterName, u64>>,
+}
+
+/// What a process remembers of a meter.
+#[derive(Default)]
+struct Known {
+    witness: Witness,
+    last: Option<Last>,
+    /// Requests refused since the start.
+    refused: u64,
+    /// When the last one was, while admission refuses.
+    refusing: Option<BootTime>,
+}
+
+/// The last committed state of a row.
+struct Last {
+    row: Row,
+    now: Now,
+    boot: BootTime,
+}
+
+/// What operators see of a meter.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MeterStatus {
+    /// Its id.
+    pub meter: String,
+    /// Signatures: limit, what is left of it, held, free, waiting, what a request costs. `None` before the first use.
+    pub signatures: Option<Snapshot>,
+    /// Requests that this process has refused since its start.
+    pub refused: u64,
+}
+
+/// A meter does not admit a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the vault's limit is used up ({reason})")]
+pub struct Overloaded {
+    /// A stable label for the ledger.
+    pub reason: &'static str,
+}
+
+impl VaultBudget {
+    /// What these back ends declare.
+    #[must_use]
+    pub fn new(
+        backends: &BTreeMap<String, Backend>,
+        boot: Arc<dyn BootClock>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let backends: BTreeMap<String, Arc<dyn Budget>> =
+            backends.iter().map(|(name, backend)| (name.clone(), Arc::clone(&backend.budget))).collect();
+        let mut meters = HashMap::new();
+        for meter in backends.values().flat_map(|budget| budget.meters()) {
+            meters.insert(MeterName::from(meter.id.as_str()), Arc::new(meter.clone()));
+        }
+        Self(Arc::new(Shared {
+            boot,
+            clock,
+            replica: Uuid::new_v4().simple().to_string(),
+            backends,
+            meters,
+            known: Mutex::default(),
+            queued: Mutex::default(),
+        }))
+    }
+
+    /// What these operations on a key take from meters; empty where nothing limits them.
+    #[must_use]
+    pub fn needs(&self, key: &KeyRef, operations: &[Operations]) -> Vec<Need> {
+        let Some(budget) = self.0.backends.get(&key.backend) else { return Vec::new() };
+        let mut needs: Vec<Need> = Vec::new();
+        for meter in budget.meters() {
+            for operation in operations.iter().filter(|operation| meter.window(**operation).is_some()) {
+                let units = budget.cost(key, *operation).units;
+                let word = word(*operation);
+                let known = needs
+                    .iter_mut()
+                    .find(|need| *need.meter == *meter.id.as_str() && need.operations == word);
+                match known {
+                    Some(need) => need.units = need.units.saturating_add(units),
+                    None => needs.push(Need { meter: meter.id.as_str().into(), operations: word, units }),
+                }
+            }
+        }
+        needs
+    }
+
+    /// The meters that signatures by these back ends run through, each once.
+    #[must_use]
+    pub fn meters_of<'a>(&self, backends: impl IntoIterator<Item = &'a str>) -> Vec<MeterName> {
+        let mut names: Vec<MeterName> = Vec::new();
+        for budget in backends.into_iter().filter_map(|name| self.0.backends.get(name)) {
+            for meter in budget.meters().iter().filter(|meter| meter.window(Operations::Sign).is_some()) {
+                let name = MeterName::from(meter.id.as_str());
+                if !names.contains(&name) {
+                    names.push(name);
+                }
+            }
+        }
+        names
+    }
+
+    /// From `began`, until when an attempt at this back end may be sent: within what its slots are held for.
+    #[must_use]
+    pub fn deadline(&self, backend: &str, began: BootTime) -> BootTime {
+        let meters = self.0.backends.get(backend).into_iter().flat_map(|budget| budget.meters());
+        let shortest = meters.map(|meter| meter.timing.attempt).min().unwrap_or(ATTEMPT_DEADLINE);
+        began.plus(shortest.min(ATTEMPT_DEADLINE))
+    }
+
+    /// The present on the clock of deadlines.
+    #[must_use]
+    pub fn boot_now(&self) -> BootTime {
+        self.0.boot.now()
+    }
+
+    /// Whether all of these meters would admit a request now, by the rows last seen. Counts a refusal.
+    ///
+    /// # Errors
+    /// [`Overloaded`], without a transaction.
+    pub fn would_admit(&self, meters: &[MeterName]) -> Result<(), Overloaded> {
+        for name in meters {
+            let (Some(meter), known) = (self.0.meters.get(name), self.0.known()) else { continue };
+            let Some(last) = known.get(name).and_then(|known| known.last.as_ref()) else { continue };
+            let admission = last.row.would_admit(meter, self.0.estimate(last));
+            drop(known);
+            if let Admission::Refused(refusal) = admission {
+                self.refused(meters);
+                return Err(Overloaded { reason: label(refusal) });
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes down that a request was refused.
+    pub fn refused(&self, meters: &[MeterName]) {
+        let now = self.boot_now();
+        for name in meters {
+            let mut known = self.0.known();
+            let entry = known.entry(name.clone()).or_default();
+            entry.refused = entry.refused.saturating_add(1);
+            let begins = entry.refusing.replace(now).is_none();
+            drop(known);
+            if begins {
+                tracing::warn!(meter = %name, "requests are refused: the vault's limit is used up");
+            }
+        }
+    }
+
+    /// Takes down that a request was admitted.
+    pub fn admitted(&self, meters: &[MeterName]) {
+        let now = self.boot_now();
+        for name in meters {
+            let mut known = self.0.known();
+            let Some(entry) = known.get_mut(name) else { continue };
+            let calm = entry.refusing.is_some_and(|last| now.since(last) >= CALM);
+            if calm {
+                entry.refusing = None;
+            }
+            let refused = entry.refused;
+            drop(known);
+            if calm {
+                tracing::info!(meter = %name, refused, "requests are no longer refused");
+            }
+        }
+    }
+
+    /// Whether a back end can take another signature at once, by the rows last seen and by what waits here.
+    #[must_use]
+    pub fn has_room(&self, backend: &str) -> bool {
+        let Some(budget) = self.0.backends.get(backend) else { return false };
+        budget.meters().iter().all(|meter| {
+            let known = self.0.known();
+            let Some(last) = known.get(meter.id.as_str()).and_then(|known| known.last.as_ref()) else {
+                return true;
+            };
+            let now = Now { at: self.0.estimate(last), ..last.now };
+            let free = last.row.free(meter, Operations::Sign, now);
+            drop(known);
+            free > self.0.queued().get(meter.id.as_str()).copied().unwrap_or(0)
+        })
+    }
+
+    /// All meters as they were last seen.
+    #[must_use]
+    pub fn status(&self) -> Vec<MeterStatus> {
+        let known = self.0.known();
+        let mut all: Vec<MeterStatus> = Vec::new();
+        for (name, meter) in &self.0.meters {
+            let entry = known.get(name);
+            let signatures = entry.and_then(|known| known.last.as_ref()).and_then(|last| {
+                let now = Now { at: self.0.estimate(last), ..last.now };
+                last.row.snapshot(meter, Operations::Sign, now)
+            });
+            let refused = entry.map_or(0, |known| known.refused);
+            all.push(MeterStatus { meter: name.to_string(), signatures, refused });
+        }
+        all.sort_by(|a, b| a.meter.cmp(&b.meter));
+        all
+    }
+}
+
+impl Shared {
+    fn known(&self) -> MutexGuard<'_, HashMap<MeterName, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn queued(&self) -> MutexGuard<'_, HashMap<MeterName, u64>> {
+        self.queued.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A row's time now, if nothing held it back since it was seen.
+    fn estimate(&self, last: &Last) -> i64 {
+        let since = self.boot.now().since(last.boot);
+        last.now.at.saturating_add(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
+}
+
+impl BudgetRule for VaultBudget {
+    fn boot(&self) -> &dyn BootClock {
+        &*self.0.boot
+    }
+
+    fn begin(
+        &self,
+        rows: Vec<FoundMeter>,
+        reading: &MeterReading,
+    ) -> Result<Box<dyn BudgetSession>, StoreError> {
+        // Without a boot id every start of a process is taken for a start of the machine.
+        let epoch = if reading.epoch.is_empty() { &self.0.replica } else { &reading.epoch };
+        let reading = Reading {
+            database_ms: reading.database_ms,
+            epoch: epoch.clone(),
+            survives_epoch: reading.survives_epoch,
+            boot: reading.after,
+            took: reading.took(),
+            wall_ms: self.0.clock.now().millis(),
+        };
+        Ok(Box::new(Session::begin(Arc::clone(&self.0), rows, &reading)?))
+    }
+}
+
+/// The word for operations in a [`Need`].
+const fn word(operations: Operations) -> &'static str {
+    match operations {
+        Operations::Sign => "sign",
+        Operations::CreateKey => "create_key",
+    }
+}
+
+/// The operations of a need, from their word.
+fn operations(word: &str) -> Operations {
+    if word == self::word(Operations::CreateKey) { Operations::CreateKey } else { Operations::Sign }
+}
+
+const fn label(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::NoTokens => "budget_no_tokens",
+        Refusal::QueueTooLong => "budget_queue_too_long",
+        Refusal::Paused => "budget_paused",
+    }
+}
+
+/// A store together with the budget that its meters follow.
+pub struct Metered {
+    store: Arc<Store>,
+    budget: VaultBudget,
+    rule: Arc<dyn BudgetRule>,
+}
+
+impl Metered {
+    /// Joins them.
+    #[must_use]
+    pub fn new(store: Arc<Store>, budget: VaultBudget) -> Self {
+        Self { store, rule: Arc::new(budget.clone()), budget }
+    }
+}
+
+#[async_trait]
+impl Commits for Metered {
+    async fn commit(&self, batch: Vec<Arc<Write>>) -> Result<Committed, StoreError> {
+        self.store.commit(batch, &self.rule).await
+    }
+
+    fn waiting(&self, waiting: HashMap<MeterName, u64>) {
+        *self.budget.0.queued() = waiting;
+    }
 }

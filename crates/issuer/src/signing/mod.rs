@@ -4,8 +4,10 @@
 //! leaves before its outcome is known to be committed. One layer retries, and it is this one. Must not know what it
 //! signs: callers say what a signature changes.
 
-mod budget;
+mod attempt;
+pub mod budget;
 pub mod committer;
+pub mod slots;
 pub mod steps;
 
 use std::collections::BTreeMap;
@@ -16,12 +18,16 @@ use credential::jws::Unsigned;
 use credential::key::PublicKey;
 use domain::audit::{Event, EventKind, Subject};
 use domain::key::SigningKey;
-use domain::{Clock, IntentId, RequestId, TenantId, Timestamp};
-use signer::{Backend, PermitMint, PermitTerms, Retry, SignError};
-use store::{Effect, OpenIntent, Outcome, Reattempt, RequestChange, StoreError, Write, Written};
+use domain::{BootTime, Clock, IntentId, RequestId, Timestamp};
+use signer::budget::Operations;
+use signer::{Backend, PermitMint, Retry, SignError, SignErrorKind};
+use store::{Effect, OpenIntent, Reattempt, RequestChange, Slot, StoreError, Write, Written, fail_point};
 use uuid::Uuid;
 
-use self::committer::Committer;
+use self::attempt::Attempt;
+use self::budget::VaultBudget;
+use self::committer::{Answered, Committer, Lane};
+use self::slots::Slots;
 use crate::sealed::SealError;
 
 /// How long one attempt may take, counted from before its transaction began.
@@ -30,6 +36,10 @@ pub const ATTEMPT_DEADLINE: Duration = Duration::from_secs(3);
 /// Attempts of one call. Each costs two transactions and, where keys are limited, a slot: a back end that is out of
 /// order is not asked as often as a caller's time allows.
 const TRIES: u32 = 5;
+
+/// [`ATTEMPT_DEADLINE`] as the database counts it: from within the transaction, so that no attempt is given up for lost
+/// before its process has given it up.
+const PATIENCE_MS: i64 = 3_000;
 
 /// Why there is no signature.
 #[derive(Debug, thiserror::Error)]
@@ -49,9 +59,9 @@ pub enum SigningError {
     /// No back end of this name is configured.
     #[error("no signing back end is configured under this key's name")]
     NoBackend,
-    /// The back end has a limit, and nothing keeps count of it.
-    #[error("the signing back end has a limit, and no row keeps its slots")]
-    NoSlots,
+    /// The back end's limit is used up, and the caller's time was over before a slot was free. Nothing was stored.
+    #[error("the signing back end's limit is used up, and no slot came free in time")]
+    NoSlotInTime,
     /// The back end answered with a signature that does not verify under the expected key.
     #[error("the signing back end answered with a signature that does not verify")]
     WrongSignature,
@@ -75,8 +85,12 @@ pub struct Job<'a> {
     pub name: String,
     /// `request_object`, `credential`, `contract` or `domain_linkage`.
     pub purpose: &'static str,
+    /// Who is served first when slots are scarce.
+    pub lane: Lane,
     /// The request that it belongs to.
     pub request: Option<RequestId>,
+    /// When that request was made.
+    pub requested_at: Option<Timestamp>,
     /// What it asks of the request.
     pub change: RequestChange,
     /// The key.
@@ -99,6 +113,8 @@ pub struct Revival<'a> {
     pub intent: IntentId,
     /// Its latest attempt, which has ended.
     pub after: i64,
+    /// Who is served first when slots are scarce.
+    pub lane: Lane,
     /// The request that it belongs to.
     pub request: Option<RequestId>,
     /// Its purpose.
@@ -115,32 +131,29 @@ pub struct SigningPath {
     backends: BTreeMap<String, Backend>,
     mint: PermitMint,
     clock: Arc<dyn Clock>,
+    budget: VaultBudget,
+    slots: Slots,
 }
 
-/// One attempt's coordinates.
-struct Attempt<'a> {
-    backend: &'a Backend,
-    subject: &'a Subject,
-    tenant: TenantId,
-    intent: IntentId,
+/// What opening an attempt gave.
+struct Opened {
     number: i64,
-    request: Option<RequestId>,
-    purpose: &'static str,
-    key: &'a ActiveKey,
-    unsigned: &'a Unsigned,
-    started: Instant,
+    began: BootTime,
+    slots: Vec<Slot>,
 }
 
 impl SigningPath {
-    /// Joins the back ends with the committer.
+    /// Joins the back ends with the committer and with the rules of their limits.
     #[must_use]
     pub fn new(
         committer: Committer,
         backends: BTreeMap<String, Backend>,
         mint: PermitMint,
         clock: Arc<dyn Clock>,
+        budget: VaultBudget,
     ) -> Self {
-        Self { committer, backends, mint, clock }
+        let slots = Slots::on_committer(committer.clone(), budget.clone());
+        Self { committer, backends, mint, clock, budget, slots }
     }
 
     /// The committer, for changes without a signature.
@@ -155,8 +168,26 @@ impl SigningPath {
         self.backends.get(name)
     }
 
+    /// Whether a back end can take another signature at once, as far as this process knows.
+    #[must_use]
+    pub fn has_room(&self, backend: &str) -> bool {
+        self.budget.has_room(backend)
+    }
+
+    /// What is known of the back ends' limits.
+    #[must_use]
+    pub const fn budget(&self) -> &VaultBudget {
+        &self.budget
+    }
+
+    /// Slots for what is asked of a back end besides signatures.
+    #[must_use]
+    pub const fn slots(&self) -> &Slots {
+        &self.slots
+    }
+
     /// Signs once for `job`; gives the compact JWS after its outcome was committed. `until` is the caller's deadline:
-    /// no further attempt begins after it.
+    /// it waits for slots no longer, and no further attempt begins that could end after it.
     pub async fn sign(
         &self,
         job: Job<'_>,
@@ -164,12 +195,11 @@ impl SigningPath {
         effect: impl Fn(&str) -> Result<Effect, SealError>,
     ) -> Result<String, SigningError> {
         let backend = self.ready(job.key)?;
-        let started = Instant::now();
         let now = self.clock.now();
         let intent = IntentId::new(Uuid::now_v7());
         let digest = hex(&job.unsigned.digest());
         let event = intent_event(job.subject, now, job.purpose, intent, 1, job.key, &digest);
-        let request = job.request;
+        let (lane, request) = (job.lane, job.request);
         let (subject, purpose, key, unsigned) = (job.subject, job.purpose, job.key, job.unsigned);
         let open = OpenIntent {
             tenant: subject.tenant,
@@ -184,33 +214,34 @@ impl SigningPath {
             key_id: key.key.id.clone(),
             key: key.key.key.clone(),
             algorithm: key.key.algorithm,
-            digest,
+            digest: digest.clone(),
             input: job.sealed_input,
             status: job.status,
             created_at: now,
-            deadline: deadline(now),
+            patience_ms: PATIENCE_MS,
+            needs: self.budget.needs(&key.key.key, &[Operations::Sign]),
+            requested_at: job.requested_at,
             replaces: job.replaces,
             event,
         };
-        match self.committer.submit(Write::Open(Box::new(open))).await {
-            Ok(Written::Opened { attempt }) => {
-                let attempt = Attempt {
-                    backend,
-                    subject,
-                    tenant: subject.tenant,
-                    intent,
-                    number: attempt,
-                    request,
-                    purpose,
-                    key,
-                    unsigned,
-                    started,
-                };
-                self.attempts(attempt, until, &effect).await
-            }
-            Ok(_) => Err(SigningError::Lost),
-            Err(source) => Err(SigningError::Store(source)),
-        }
+        let Opened { number, began, slots } =
+            self.transaction_1(lane, Write::Open(Box::new(open)), until).await?;
+        let attempt = Attempt {
+            backend,
+            subject,
+            tenant: subject.tenant,
+            intent,
+            number,
+            lane,
+            request,
+            purpose,
+            key,
+            unsigned,
+            digest,
+            began,
+            slots,
+        };
+        self.attempts(attempt, until, &effect).await
     }
 
     /// Signs the same bytes of an intent that was left open, as its next attempt.
@@ -226,46 +257,62 @@ impl SigningPath {
             tenant: revival.subject.tenant,
             intent: revival.intent,
             number: revival.after,
+            lane: revival.lane,
             request: revival.request,
             purpose: revival.purpose,
             key: revival.key,
             unsigned: revival.unsigned,
-            started: Instant::now(),
+            digest: hex(&revival.unsigned.digest()),
+            began: BootTime::from_nanos(0),
+            slots: Vec::new(),
         };
-        let attempt = self.reattempt(attempt).await?;
+        let attempt = self.reattempt(attempt, until).await?;
         self.attempts(attempt, until, &effect).await
     }
 
     /// The back end that will sign. Asked before transaction 1: what cannot be signed at all opens no intent.
     fn ready(&self, key: &ActiveKey) -> Result<&Backend, SigningError> {
-        let backend = self.backends.get(&key.key.key.backend).ok_or(SigningError::NoBackend)?;
-        budget::take_slot(&*backend.budget)?;
-        Ok(backend)
+        self.backends.get(&key.key.key.backend).ok_or(SigningError::NoBackend)
     }
 
-    /// Transaction 1 of the next attempt: a new number, a new deadline and, where keys are limited, a new slot.
-    async fn reattempt<'a>(&self, last: Attempt<'a>) -> Result<Attempt<'a>, SigningError> {
-        budget::take_slot(&*last.backend.budget)?;
-        let started = Instant::now();
+    async fn transaction_1(&self, lane: Lane, write: Write, until: Instant) -> Result<Opened, SigningError> {
+        fail_point("before-tx1");
+        let answered = self.committer.submit_in(lane, write, until).await.map_err(SigningError::Store)?;
+        fail_point("after-tx1");
+        let Answered { written, slots, began } = answered;
+        match written {
+            Written::Opened { attempt } => Ok(Opened { number: attempt, began, slots }),
+            Written::NoSlot { .. } => Err(SigningError::NoSlotInTime),
+            _ => Err(SigningError::Lost),
+        }
+    }
+
+    /// Transaction 1 of the next attempt: a new number, a new deadline and, where keys are limited, new slots.
+    async fn reattempt<'a>(&self, last: Attempt<'a>, until: Instant) -> Result<Attempt<'a>, SigningError> {
         let now = self.clock.now();
-        let digest = hex(&last.unsigned.digest());
         // The number in the event is set by the store: it is known only when the row was changed.
-        let event =
-            intent_event(last.subject, now, last.purpose, last.intent, last.number + 1, last.key, &digest);
+        let event = intent_event(
+            last.subject,
+            now,
+            last.purpose,
+            last.intent,
+            last.number + 1,
+            last.key,
+            &last.digest,
+        );
         let reattempt = Reattempt {
             tenant: last.tenant,
             intent: last.intent,
             request: last.request,
             after: last.number,
             started_at: now,
-            deadline: deadline(now),
+            patience_ms: PATIENCE_MS,
+            needs: self.budget.needs(&last.key.key.key, &[Operations::Sign]),
             event,
         };
-        match self.committer.submit(Write::Reattempt(Box::new(reattempt))).await {
-            Ok(Written::Opened { attempt }) => Ok(Attempt { number: attempt, started, ..last }),
-            Ok(_) => Err(SigningError::Lost),
-            Err(source) => Err(SigningError::Store(source)),
-        }
+        let write = Write::Reattempt(Box::new(reattempt));
+        let Opened { number, began, slots } = self.transaction_1(last.lane, write, until).await?;
+        Ok(Attempt { number, began, slots, ..last })
     }
 
     async fn attempts(
@@ -282,132 +329,19 @@ impl SigningPath {
             };
             let SigningError::Backend(source) = &error else { return Err(error) };
             let Retry::After(pause) = source.retry() else { return Err(error) };
-            let pause = pause.saturating_mul(1 << (tries - 1));
+            let pause = match source.kind() {
+                // The back end's own word; until then its meter grants nothing anyway.
+                SignErrorKind::Throttled { .. } => pause,
+                _ => pause.saturating_mul(1 << (tries - 1)),
+            };
             if tries >= TRIES || Instant::now() + pause + ATTEMPT_DEADLINE > until {
                 return Err(error);
             }
             tokio::time::sleep(pause).await;
-            attempt = self.reattempt(attempt).await?;
+            attempt = self.reattempt(attempt, until).await?;
             tries += 1;
         }
     }
-
-    /// One exchange with the back end. An error's outcome is recorded here, a signature's by the caller.
-    async fn once(&self, attempt: &Attempt<'_>) -> Result<(String, Answer), SigningError> {
-        let key = attempt.key;
-        let digest = attempt.unsigned.digest();
-        let permit = self.mint.mint(PermitTerms {
-            intent: attempt.intent,
-            attempt: u32::try_from(attempt.number).unwrap_or(u32::MAX),
-            key: key.key.key.clone(),
-            algorithm: key.key.algorithm,
-            digest,
-            deadline: attempt.started + ATTEMPT_DEADLINE,
-        });
-        let asked = Instant::now();
-        match attempt.backend.signer.sign(permit).await {
-            Ok(signed) => {
-                let answer =
-                    Answer { provider_request_id: signed.provider_request_id, latency: signed.latency };
-                let algorithm = key.key.algorithm.jose_name();
-                let right = signed.key == key.key.key
-                    && key.public.verify_digest(algorithm, &digest, &signed.signature).is_ok();
-                if right {
-                    return Ok((attempt.unsigned.assemble(&signed.signature), answer));
-                }
-                tracing::error!(
-                    transaction_id = %attempt.subject.transaction,
-                    key = %key.key.key,
-                    "the signing back end answered with a signature that does not verify"
-                );
-                self.record_failure(attempt, "wrong_signature", answer).await;
-                Err(SigningError::WrongSignature)
-            }
-            Err(error) => {
-                let answer = Answer { provider_request_id: None, latency: asked.elapsed() };
-                self.record_failure(attempt, error.code(), answer).await;
-                Err(SigningError::Backend(error))
-            }
-        }
-    }
-
-    async fn record(
-        &self,
-        attempt: &Attempt<'_>,
-        jws: String,
-        answer: Answer,
-        effect: &impl Fn(&str) -> Result<Effect, SealError>,
-    ) -> Result<String, SigningError> {
-        let effect = match effect(&jws) {
-            Ok(effect) => effect,
-            Err(error) => {
-                // The signature is thrown away, on the record: the attempt must not look as if it still ran.
-                self.record_failure(attempt, "not_sealed", answer).await;
-                return Err(SigningError::Seal(error));
-            }
-        };
-        let outcome = self.outcome(attempt, "signed", answer, Some(effect));
-        match self.committer.submit(Write::Outcome(Box::new(outcome))).await {
-            Ok(Written::Done) => Ok(jws),
-            Ok(_) => Err(SigningError::Lost),
-            Err(source) => Err(SigningError::Store(source)),
-        }
-    }
-
-    async fn record_failure(&self, attempt: &Attempt<'_>, kind: &'static str, answer: Answer) {
-        let outcome = self.outcome(attempt, kind, answer, None);
-        if let Err(error) = self.committer.submit(Write::Outcome(Box::new(outcome))).await {
-            // The sweeper will record the attempt as unknown: the ledger stays whole.
-            tracing::warn!(
-                transaction_id = %attempt.subject.transaction,
-                %error,
-                "a failed attempt to sign could not be recorded"
-            );
-        }
-    }
-
-    fn outcome(
-        &self,
-        attempt: &Attempt<'_>,
-        kind: &'static str,
-        answer: Answer,
-        effect: Option<Effect>,
-    ) -> Outcome {
-        let now = self.clock.now();
-        let latency_us = i64::try_from(answer.latency.as_micros()).unwrap_or(i64::MAX);
-        let mut event = Event::new(attempt.subject, EventKind::SigningOutcome, now)
-            .with("attempt", attempt.number)
-            .with("digest", hex(&attempt.unsigned.digest()))
-            .with("intent", attempt.intent.to_string())
-            .with("key", attempt.key.key.key.to_string())
-            .with("latency_us", latency_us)
-            .with("outcome", kind)
-            .with("purpose", attempt.purpose);
-        if let Some(id) = &answer.provider_request_id {
-            event = event.with("provider_request_id", id.as_str());
-        }
-        Outcome {
-            tenant: attempt.tenant,
-            intent: attempt.intent,
-            attempt: attempt.number,
-            request: attempt.request,
-            outcome: kind,
-            provider_request_id: answer.provider_request_id,
-            latency_us,
-            finished_at: now,
-            effect,
-            event,
-        }
-    }
-}
-
-struct Answer {
-    provider_request_id: Option<String>,
-    latency: Duration,
-}
-
-fn deadline(now: Timestamp) -> Timestamp {
-    now.plus_millis(i64::try_from(ATTEMPT_DEADLINE.as_millis()).unwrap_or(i64::MAX))
 }
 
 fn intent_event(
@@ -428,7 +362,10 @@ fn intent_event(
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    const DIGITS: [char; 16] =
+        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or_default();
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 #[cfg(test)]

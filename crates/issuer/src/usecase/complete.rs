@@ -11,6 +11,7 @@ use store::{Report, StoreError, Write, Written};
 use super::news::{self, News};
 use super::{Failed, subject_of};
 use crate::Issuer;
+use crate::inbound::Refused;
 use crate::sealed::SealError;
 
 /// Why a report was not taken.
@@ -22,6 +23,9 @@ pub enum CompleteError {
     /// The wallet says that it stored a credential that was never issued.
     #[error("no credential was issued for this request")]
     NotIssued,
+    /// Its wallet calls too often.
+    #[error(transparent)]
+    NotAdmitted(#[from] Refused),
     /// The database failed.
     #[error("the database failed")]
     Store(#[from] StoreError),
@@ -49,6 +53,7 @@ impl Issuer {
         transaction: &mut Option<TransactionId>,
     ) -> Result<TransactionId, CompleteError> {
         let id = self.local.request_of(state).ok_or(CompleteError::UnknownState)?;
+        self.inbound.request(id)?;
         let request =
             self.store.request(self.settings.tenant, id).await?.ok_or(CompleteError::UnknownState)?;
         *transaction = Some(request.transaction);

@@ -12,6 +12,7 @@ use super::unguessable_id;
 use crate::Issuer;
 use crate::directory::ContractEntry;
 use crate::sealed::{self, CallbackTarget, Kind, Payload, PinPrompt, Registration, SealError};
+use crate::signing::budget::Overloaded;
 use crate::urls::ManifestAddress;
 
 /// Who asks, and for whom.
@@ -88,6 +89,9 @@ pub enum CreateError {
     /// The authority cannot sign yet, or the contract was not signed yet.
     #[error("the authority has no active signing key, or the contract is not signed yet")]
     NotReady,
+    /// The vault's limit does not allow for its signatures at present.
+    #[error("no more requests can be taken at present")]
+    Overloaded(#[from] Overloaded),
     /// The database failed.
     #[error("the request could not be stored")]
     Store(#[source] StoreError),
@@ -165,6 +169,9 @@ impl Issuer {
             return Err(CreateError::NotReady);
         }
         check_against_contract(&entry.contract, &wanted, now)?;
+        // Before anything that costs: under overload most requests end here.
+        let meters = self.signing.budget().meters_of(self.settings.placement.backends());
+        self.signing.budget().would_admit(&meters)?;
 
         let request = RequestId::new(unguessable_id(now).map_err(|_source| SealError::Random)?);
         let row = request.to_string();
@@ -213,10 +220,16 @@ impl Issuer {
             payload: sealed::seal(&self.keyring, tenant, Kind::Payload, &row, &payload)?,
             callback,
             pin_hash,
+            meters: meters.clone(),
             event,
         };
         match self.committer().submit(Write::Create(Box::new(new))).await {
+            Ok(Written::Refused { reason }) => {
+                self.signing.budget().refused(&meters);
+                Err(CreateError::Overloaded(Overloaded { reason }))
+            }
             Ok(Written::Done) => {
+                self.signing.budget().admitted(&meters);
                 Ok(Created { request, transaction, link: self.urls.link(request), expires_at })
             }
             Ok(_) => Err(CreateError::Store(StoreError::Corrupt("request.id"))),
@@ -235,6 +248,7 @@ impl CreateError {
             Self::Contract(_) => "unknown_contract",
             Self::Field { .. } => "bad_field",
             Self::NotReady => "not_ready",
+            Self::Overloaded(overloaded) => overloaded.reason,
             Self::Store(_) => "store_failed",
             Self::Seal(_) => "seal_failed",
         }

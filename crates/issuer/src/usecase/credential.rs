@@ -17,7 +17,9 @@ use super::issue::{IssueError, Issued};
 use super::retrieve::Pauses;
 use super::{subject_of, unguessable_id};
 use crate::Issuer;
+use crate::placement::KeyUse;
 use crate::sealed::{self, CredentialRecord, IntentInput, Kind, Payload, SealError};
+use crate::signing::committer::Lane;
 use crate::signing::{ActiveKey, Job, Revival, SigningError};
 
 const DAY_MS: i64 = 86_400_000;
@@ -97,7 +99,8 @@ impl Issuer {
         let busy = IssueError::Busy;
         let directory = self.directory.snapshot();
         let authority = directory.authority(request.authority).ok_or(IssueError::Gone)?;
-        let key = authority.active.as_ref().ok_or_else(|| busy(None))?;
+        let begun = left_open.map(|intent| &intent.key_id);
+        let key = self.signing_key(authority, KeyUse::Credentials, begun).ok_or_else(|| busy(None))?;
         let subject = subject_of(request);
         let mut replaced = None;
         if let Some(intent) = left_open {
@@ -117,6 +120,7 @@ impl Issuer {
                     subject: &subject,
                     intent: intent.id,
                     after: intent.attempt,
+                    lane: Lane::Begun,
                     request: Some(request.id),
                     purpose: "credential",
                     key,
@@ -144,7 +148,9 @@ impl Issuer {
             sealed_input: sealed::seal(&self.keyring, request.tenant, Kind::Intent, &name, &input)?,
             name,
             purpose: "credential",
+            lane: Lane::Begun,
             request: Some(request.id),
+            requested_at: Some(request.created_at),
             change: RequestChange::Issue {
                 holder: proof.key_thumbprint.clone(),
                 jti: proof.jti.clone(),

@@ -9,6 +9,7 @@ use store::{Effect, RequestChange, StoreError, StoredIntent};
 
 use crate::Issuer;
 use crate::sealed::{self, IntentInput, Kind, SealError};
+use crate::signing::committer::Lane;
 use crate::signing::{ATTEMPT_DEADLINE, ActiveKey, Job, Revival, SigningError};
 
 /// How long one document may take.
@@ -109,7 +110,9 @@ impl Issuer {
             sealed_input: sealed::seal(&self.keyring, tenant, Kind::Intent, name, &input)?,
             name: name.clone(),
             purpose,
+            lane: Lane::Lifecycle,
             request: None,
+            requested_at: None,
             change: RequestChange::None,
             key,
             unsigned,
@@ -135,6 +138,7 @@ impl Issuer {
             subject,
             intent: intent.id,
             after: intent.attempt,
+            lane: Lane::Lifecycle,
             request: None,
             purpose,
             key,

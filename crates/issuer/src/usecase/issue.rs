@@ -18,6 +18,7 @@ use super::{Failed, WALLET_PATIENCE, subject_of};
 use crate::Issuer;
 use crate::directory::DirectoryError;
 use crate::holder;
+use crate::inbound::Refused;
 use crate::sealed::SealError;
 use crate::signing::SigningError;
 use crate::urls::ManifestAddress;
@@ -52,6 +53,9 @@ pub enum IssueError {
     /// No such request, or it ended.
     #[error("the request does not exist, has expired or was completed")]
     Gone,
+    /// An operator has stopped it, or its wallet calls too often.
+    #[error(transparent)]
+    NotAdmitted(#[from] Refused),
     /// Try again.
     #[error("the credential cannot be signed at present")]
     Busy(#[source] Option<SigningError>),
@@ -104,6 +108,7 @@ impl Issuer {
         let id = address.request.or(hinted).ok_or(IssueError::Malformed(
             "The response belongs to no request: neither its contract address nor a hint names one.",
         ))?;
+        self.inbound.request(id)?;
         let request = self.store.request(self.settings.tenant, id).await?.ok_or(IssueError::Gone)?;
         *transaction = Some(request.transaction);
         if request.state == RequestState::Created || request.state.is_final() {
@@ -113,6 +118,10 @@ impl Issuer {
         if request.expires_at <= self.clock.now() {
             self.note_refusal(&request, "request_expired");
             return Err(IssueError::Gone);
+        }
+        // What was issued stays the holder's to fetch.
+        if request.issued_at.is_none() {
+            self.admit_signature(&request)?;
         }
         let unverified = parsed.map_err(|error| self.refuse(&request, error.reason(), error.to_string()))?;
         let contract = self.contract_of(&request).await?;

@@ -17,15 +17,37 @@ mod site;
 
 pub use document::DocumentError;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::audit::Subject;
-use domain::{Timestamp, TransactionId};
+use domain::{KeyId, Timestamp, TransactionId};
 use store::StoredRequest;
 use uuid::Uuid;
 
-/// How long a wallet's call may take: wallets give up after 10 s.
-pub const WALLET_PATIENCE: Duration = Duration::from_secs(9);
+use crate::Issuer;
+use crate::directory::AuthorityEntry;
+use crate::placement::KeyUse;
+use crate::signing::ActiveKey;
+
+/// How long a wallet's call waits before its signature is asked for: wallets give up after 10 s, and half a second is for
+/// what follows. Who waits longer gives up without having taken anything.
+pub const WALLET_PATIENCE: Duration = Duration::from_millis(9_500);
+
+impl Issuer {
+    /// The key for a signature. What an intent was opened for is signed with its key (`begun`) while that is active.
+    fn signing_key<'a>(
+        &self,
+        authority: &'a AuthorityEntry,
+        key_use: KeyUse,
+        begun: Option<&KeyId>,
+    ) -> Option<&'a Arc<ActiveKey>> {
+        // While a key is missing nothing is published that could verify what the others sign.
+        authority.active.as_ref()?;
+        let same = authority.signing.of(key_use).iter().find(|key| Some(&key.key.id) == begun);
+        same.or_else(|| authority.signing.with_room(key_use, |backend| self.signing.has_room(backend)))
+    }
+}
 
 /// An error with the transaction that it belongs to, where one is known.
 #[derive(Debug)]

@@ -16,7 +16,10 @@ use super::news::{self, News};
 use super::{Failed, WALLET_PATIENCE, subject_of};
 use crate::Issuer;
 use crate::directory::DirectoryError;
+use crate::inbound::Refused;
+use crate::placement::KeyUse;
 use crate::sealed::{self, HINT_KEY, IntentInput, Kind, Payload, SealError};
+use crate::signing::committer::Lane;
 use crate::signing::{ActiveKey, Job, Revival, SigningError};
 
 /// Why there is no request object.
@@ -25,6 +28,9 @@ pub enum RetrieveError {
     /// No such request, or it ended.
     #[error("the request does not exist, has expired or was completed")]
     Gone,
+    /// An operator has stopped it, or its wallet calls too often.
+    #[error(transparent)]
+    NotAdmitted(#[from] Refused),
     /// Another call is signing it and did not finish in time, or the back end is out of order: try again.
     #[error("the request cannot be signed at present")]
     Busy(#[source] Option<SigningError>),
@@ -86,6 +92,7 @@ impl Issuer {
         id: RequestId,
         transaction: &mut Option<TransactionId>,
     ) -> Result<Retrieved, RetrieveError> {
+        self.inbound.request(id)?;
         let until = Instant::now() + WALLET_PATIENCE;
         let mut pauses = Pauses::new();
         let mut intent: Option<StoredIntent> = None;
@@ -102,6 +109,7 @@ impl Issuer {
             if request.state != RequestState::Created {
                 return Err(RetrieveError::Gone);
             }
+            self.admit_signature(&request)?;
             match self.sign_object(&request, intent.as_ref(), until).await {
                 Ok(object) => return Ok(Retrieved { object, transaction: request.transaction }),
                 Err(RetrieveError::Busy(Some(SigningError::Lost))) => {}
@@ -125,7 +133,8 @@ impl Issuer {
         let lost = || RetrieveError::Busy(Some(SigningError::Lost));
         let directory = self.directory.snapshot();
         let authority = directory.authority(request.authority).ok_or(RetrieveError::Gone)?;
-        let key = authority.active.as_ref().ok_or(RetrieveError::Busy(None))?;
+        let begun = left_open.map(|intent| &intent.key_id);
+        let key = self.signing_key(authority, KeyUse::Requests, begun).ok_or(RetrieveError::Busy(None))?;
         let subject = subject_of(request);
         let callback = news::announce(
             &self.keyring,
@@ -161,6 +170,7 @@ impl Issuer {
                     subject: &subject,
                     intent: intent.id,
                     after: intent.attempt,
+                    lane: Lane::New,
                     request: Some(request.id),
                     purpose: "request_object",
                     key,
@@ -179,7 +189,9 @@ impl Issuer {
             sealed_input: sealed::seal(&self.keyring, request.tenant, Kind::Intent, &name, &input)?,
             name,
             purpose: "request_object",
+            lane: Lane::New,
             request: Some(request.id),
+            requested_at: Some(request.created_at),
             change: RequestChange::Retrieve,
             key,
             unsigned: &unsigned,

@@ -8,13 +8,13 @@ use credential::jws::Unsigned;
 use domain::audit::{Event, EventKind, Subject};
 use domain::key::{KeyState, SigningKey};
 use domain::{AuthorityId, Did, SignatureAlgorithm, TransactionId};
-use signer::SignError;
 use store::{Authority, Effect, StoreError};
 use uuid::Uuid;
 
 use super::contract::ApplyError;
 use super::document::{Document, DocumentError};
 use crate::Issuer;
+use crate::cold::ColdError;
 use crate::directory::{AuthorityEntry, DirectoryError};
 use crate::signing::ActiveKey;
 
@@ -28,8 +28,30 @@ pub enum SetupError {
     #[error("there is no signing back end named {0:?}")]
     NoBackend(String),
     /// The key could not be made.
-    #[error("the signing key could not be made")]
-    Key(#[source] SignError),
+    #[error("the signing key {slot} could not be made or read in {backend}")]
+    Key {
+        /// The key's name.
+        slot: String,
+        /// Where.
+        backend: String,
+        /// Why.
+        #[source]
+        source: ColdError,
+    },
+    /// What the authority has issued names keys in other back ends.
+    #[error(
+        "{did} signs with keys in {present}, and what it has issued names them; it has no active key in {wanted}. Another \
+         back end is a rotation: its key has to be published before it signs. Start with the former back end, or begin \
+         with an empty database"
+    )]
+    KeyElsewhere {
+        /// The authority.
+        did: Did,
+        /// Where its active keys are.
+        present: String,
+        /// Where they should be.
+        wanted: String,
+    },
     /// The database belongs to an authority at another origin.
     #[error(
         "the database belongs to {known} at {origin}, and everything that was issued names it; at the public address of \
@@ -65,11 +87,11 @@ pub enum SetupError {
 }
 
 impl Issuer {
-    /// Makes sure that the authority of our own origin exists, has an active key and a signed domain linkage.
+    /// Makes sure that the authority of our own origin exists, has an active key in every back end where it is to sign,
+    /// and a signed domain linkage.
     pub async fn ensure_authority(
         &self,
         name: &str,
-        backend: &str,
         algorithm: SignatureAlgorithm,
     ) -> Result<AuthorityId, SetupError> {
         let did = did_web::did_from_origin(self.urls.base()).map_err(SetupError::Origin)?;
@@ -96,8 +118,11 @@ impl Issuer {
         }
         let entry = self.entry(&did)?;
         let id = entry.authority.id;
-        if entry.active.is_none() {
-            self.first_key(&entry, backend, algorithm).await?;
+        let missing = self.missing_keys(&entry)?;
+        if !missing.is_empty() {
+            for backend in missing {
+                self.first_key(&entry, &backend, algorithm).await?;
+            }
             self.reload().await?;
         }
         let entry = self.entry(&did)?;
@@ -137,6 +162,33 @@ impl Issuer {
         self.directory.snapshot().authority_by_did(did.as_str()).cloned().ok_or(SetupError::Vanished)
     }
 
+    /// The back ends in which the authority has no active key yet. Only before it published its domain linkage: from
+    /// then on verifiers hold its document, and a new key has to be in it before it signs.
+    fn missing_keys(&self, entry: &AuthorityEntry) -> Result<Vec<String>, SetupError> {
+        let wanted = self.settings.placement.backends();
+        if let Some(unknown) = wanted.iter().find(|name| self.signing.backend(name).is_none()) {
+            return Err(SetupError::NoBackend((*unknown).to_owned()));
+        }
+        let mut present: Vec<&str> = entry
+            .keys
+            .iter()
+            .filter(|key| key.state == KeyState::Active)
+            .map(|key| key.key.backend.as_str())
+            .collect();
+        let missing: Vec<String> =
+            wanted.into_iter().filter(|name| !present.contains(name)).map(str::to_owned).collect();
+        if missing.is_empty() || entry.configuration.is_none() {
+            return Ok(missing);
+        }
+        present.sort_unstable();
+        present.dedup();
+        Err(SetupError::KeyElsewhere {
+            did: entry.authority.did.clone(),
+            present: present.join(", "),
+            wanted: missing.join(", "),
+        })
+    }
+
     /// The first key of an authority has no predecessor to wait for: nobody holds an older document without it.
     async fn first_key(
         &self,
@@ -144,12 +196,12 @@ impl Issuer {
         backend: &str,
         algorithm: SignatureAlgorithm,
     ) -> Result<(), SetupError> {
-        let admin =
-            &self.signing.backend(backend).ok_or_else(|| SetupError::NoBackend(backend.to_owned()))?.admin;
         let authority = &entry.authority;
-        // Idempotent by the slot's name: after a crash the same key comes back.
-        let slot = format!("vcSigningKey-{}", authority.id);
-        let created = admin.create_key(&slot, algorithm).await.map_err(SetupError::Key)?;
+        // Idempotent by the slot's name: after a crash the same key comes back. The generation tells it from the keys
+        // that follow it, because vaults do not give a deleted key's name away again.
+        let slot = format!("vcSigningKey-{}-1", authority.id);
+        let failed = |source| SetupError::Key { slot: slot.clone(), backend: backend.to_owned(), source };
+        let created = self.create_key(backend, &slot, algorithm).await.map_err(failed)?;
         let id =
             did_web::key_fragment(&created.key.version, &created.key.name).map_err(SetupError::KeyName)?;
         let now = self.clock.now();

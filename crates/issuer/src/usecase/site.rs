@@ -19,12 +19,14 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use crate::placement::Placement;
 use crate::urls::Urls;
 use crate::{Issuer, Parts, Settings};
 
 pub const TENANT: &str = "a5f1c9d2-0000-4000-8000-00000000abcd";
 pub const ORIGIN: &str = "https://issuer.example";
 const BACKEND: &str = "held";
+const OTHER: &str = "other";
 
 /// More signatures than any test makes.
 const MANY: usize = 1_000;
@@ -109,6 +111,7 @@ pub struct Site {
     directory: TempDir,
     keyring: Arc<Keyring>,
     rows: Arc<Rows>,
+    other: Arc<Rows>,
     clock: Arc<dyn Clock>,
 }
 
@@ -125,6 +128,7 @@ impl Site {
             directory: tempfile::tempdir().unwrap(),
             keyring: Arc::new(keyring),
             rows: Arc::default(),
+            other: Arc::default(),
             clock: Arc::new(Running(Instant::now())),
         }
     }
@@ -135,6 +139,17 @@ impl Site {
     }
 
     pub async fn replica_at(&self, origin: &str) -> Replica {
+        self.start(origin, Placement::one(BACKEND)).await
+    }
+
+    /// A replica that signs credentials in the first of these back ends and requests in the last. There are two back
+    /// ends, `held` and `other`, with keys of their own.
+    pub async fn replica_signing_in(&self, names: &[&str]) -> Replica {
+        let name = |name: Option<&&str>| name.map(|name| vec![(*name).to_owned()]).unwrap_or_default();
+        self.start(ORIGIN, Placement { requests: name(names.last()), credentials: name(names.first()) }).await
+    }
+
+    async fn start(&self, origin: &str, placement: Placement) -> Replica {
         let tenant: TenantId = TENANT.parse().unwrap();
         let url = DatabaseUrl::Sqlite(self.directory.path().join("credenza.db"));
         let store = Store::open(&url, Arc::clone(&self.clock)).await.unwrap();
@@ -148,7 +163,10 @@ impl Site {
             signer: Arc::clone(&software),
         });
         let backend = Backend { signer: gate.clone(), admin: software, budget: Arc::new(Unlimited) };
-        let signers = signer::build(SignerConfig::new().backend(BACKEND, backend)).unwrap();
+        let other = SoftwareBackend::open(OTHER, TENANT, Arc::clone(&self.keyring), self.other.clone())
+            .await
+            .unwrap();
+        let signers = signer::build(SignerConfig::new().backend(BACKEND, backend).software(other)).unwrap();
         let egress = egress::Client::new(egress::Policy::default()).unwrap();
         let parts = Parts {
             settings: Settings {
@@ -158,6 +176,7 @@ impl Site {
                 wallet_failures: 10,
                 callback_max_age_secs: 900,
                 relative_ids: true,
+                placement,
             },
             urls: Urls::new(&Url::parse(origin).unwrap(), tenant),
             store: Arc::new(store),
@@ -166,6 +185,8 @@ impl Site {
             documents: Arc::new(egress.clone()),
             egress,
             clock: Arc::clone(&self.clock),
+            boot: Arc::new(signer::SystemBootClock::new()),
+            inbound: crate::inbound::Policy::default(),
             stop: CancellationToken::new(),
         };
         let (issuer, _committer) = Issuer::build(parts).await.unwrap();
@@ -176,11 +197,11 @@ impl Site {
 impl Replica {
     /// Sets the authority up.
     pub async fn authority(&self) -> AuthorityId {
-        self.issuer.ensure_authority("Contoso", BACKEND, SignatureAlgorithm::Es256).await.unwrap()
+        self.issuer.ensure_authority("Contoso", SignatureAlgorithm::Es256).await.unwrap()
     }
 
     /// What setting up says where it may fail.
     pub async fn set_up(&self) -> Result<AuthorityId, super::setup::SetupError> {
-        self.issuer.ensure_authority("Contoso", BACKEND, SignatureAlgorithm::Es256).await
+        self.issuer.ensure_authority("Contoso", SignatureAlgorithm::Es256).await
     }
 }

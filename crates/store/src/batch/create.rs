@@ -1,5 +1,7 @@
 //! New requests.
 
+use serde::Serialize;
+
 use super::part::{self, Part};
 use super::{NewRequest, Progress, Written};
 use crate::StoreError;
@@ -16,12 +18,44 @@ sql!(
      FROM @rows WHERE true ON CONFLICT DO NOTHING RETURNING id"
 );
 
+#[derive(Serialize)]
+struct CreateRow<'a> {
+    tenant: domain::TenantId,
+    id: domain::RequestId,
+    transaction: domain::TransactionId,
+    authority: domain::AuthorityId,
+    contract: domain::ContractId,
+    contract_version: i64,
+    client: &'a domain::ClientId,
+    customer: Option<&'a domain::CustomerId>,
+    protocol: &'a str,
+    created_at: i64,
+    expires_at: i64,
+    pin_hash: Option<&'a str>,
+}
+
 pub(super) async fn run(
     conn: &mut Conn,
     members: &[(usize, &NewRequest)],
     progress: &mut Progress,
 ) -> Result<(), StoreError> {
-    let rows: Vec<&NewRequest> = members.iter().map(|(_, member)| *member).collect();
+    let rows: Vec<CreateRow<'_>> = members
+        .iter()
+        .map(|(_, member)| CreateRow {
+            tenant: member.tenant,
+            id: member.id,
+            transaction: member.transaction,
+            authority: member.authority,
+            contract: member.contract,
+            contract_version: member.contract_version,
+            client: &member.client,
+            customer: member.customer.as_ref(),
+            protocol: member.protocol,
+            created_at: member.created_at.millis(),
+            expires_at: member.expires_at.millis(),
+            pin_hash: member.pin_hash.as_deref(),
+        })
+        .collect();
     let mut parts = Vec::with_capacity(rows.len() * 2);
     for mut row in conn.rows_of(&INSERT, &rows).await? {
         let id: domain::RequestId = row.parsed("request.id")?;

@@ -1,5 +1,7 @@
 //! Transaction 1: intents and their attempts.
 //!
+//! Deadlines count on the database's time from the statement that stores them, so they come no earlier than those by
+//! which a process gives up.
 //! Order: the keys' `reserved_until` (before the batch locks its requests), the proofs' `jti`, the requests, then the
 //! intents that are replaced, the new ones, their attempts.
 
@@ -57,7 +59,7 @@ sql!(
      created_at) \
      SELECT @text(tenant), @text(id), @text(transaction), @text(subject), @text(purpose), @text(request), \
      @int(ordinal), 'open', @text(authority), @text(key_id), @text(backend), @text(key_name), @text(key_version), \
-     @text(algorithm), @text(digest), @text(input), @text(status_list), @int(status_index), 1, @int(deadline), \
+     @text(algorithm), @text(digest), @text(input), @text(status_list), @int(status_index), 1, @now + @int(patience), \
      @int(created_at) FROM @rows WHERE EXISTS (SELECT 1 FROM signing_key k WHERE k.tenant = @text(tenant) \
      AND k.authority = @text(authority) AND k.id = @text(key_id) AND k.state = 'active') \
      ON CONFLICT DO NOTHING RETURNING id"
@@ -65,11 +67,11 @@ sql!(
 sql!(
     INSERT_ATTEMPT,
     "INSERT INTO attempt (tenant, intent, n, state, started_at, deadline) \
-     SELECT @text(tenant), @text(id), @int(n), 'open', @int(started_at), @int(deadline) FROM @rows WHERE true"
+     SELECT @text(tenant), @text(id), @int(n), 'open', @int(started_at), @now + @int(patience) FROM @rows WHERE true"
 );
 sql!(
     NEXT_ATTEMPT,
-    "UPDATE intent SET attempt = intent.attempt + 1, deadline = @int(deadline) FROM @rows \
+    "UPDATE intent SET attempt = intent.attempt + 1, deadline = @now + @int(patience) FROM @rows \
      WHERE intent.tenant = @text(tenant) AND intent.id = @text(id) AND intent.state = 'open' \
      AND intent.attempt = @int(after) AND (intent.deadline <= @now OR NOT EXISTS (SELECT 1 \
      FROM attempt a WHERE a.tenant = intent.tenant AND a.intent = intent.id AND a.n = intent.attempt \
@@ -100,7 +102,7 @@ struct OpenRow<'a> {
     input: &'a str,
     status_list: Option<uuid::Uuid>,
     status_index: Option<i64>,
-    deadline: i64,
+    patience: i64,
     created_at: i64,
 }
 
@@ -119,7 +121,7 @@ struct AttemptRow {
     id: IntentId,
     n: i64,
     started_at: i64,
-    deadline: i64,
+    patience: i64,
 }
 
 pub(super) async fn open(
@@ -161,7 +163,7 @@ pub(super) async fn open(
                 id: member.id,
                 n: 1,
                 started_at: member.created_at.millis(),
-                deadline: member.deadline.millis(),
+                patience: member.patience_ms,
             });
             progress.set(*index, Written::Opened { attempt: 1 });
             progress.events.push(member.event.clone());
@@ -189,7 +191,7 @@ fn open_row(member: &OpenIntent) -> OpenRow<'_> {
         input: &member.input,
         status_list: member.status.map(|(list, _)| list),
         status_index: member.status.map(|(_, index)| index),
-        deadline: member.deadline.millis(),
+        patience: member.patience_ms,
         created_at: member.created_at.millis(),
     }
 }
@@ -328,7 +330,7 @@ pub(super) async fn reattempt(
         tenant: domain::TenantId,
         id: IntentId,
         after: i64,
-        deadline: i64,
+        patience: i64,
     }
     let rows: Vec<NextRow> = members
         .iter()
@@ -336,7 +338,7 @@ pub(super) async fn reattempt(
             tenant: member.tenant,
             id: member.intent,
             after: member.after,
-            deadline: member.deadline.millis(),
+            patience: member.patience_ms,
         })
         .collect();
     let mut attempts = Vec::new();
@@ -349,7 +351,7 @@ pub(super) async fn reattempt(
                 id,
                 n,
                 started_at: member.started_at.millis(),
-                deadline: member.deadline.millis(),
+                patience: member.patience_ms,
             });
             progress.set(*index, Written::Opened { attempt: n });
             progress.events.push(member.event.clone().with("attempt", n));

@@ -17,9 +17,19 @@ use crate::engine::{Conn, sql};
 sql!(
     ANSWERED,
     "UPDATE attempt SET state = 'answered', finished_at = @int(finished_at), outcome = @text(outcome), \
-     provider_request_id = @text(provider_request_id), latency_us = @int(latency_us) FROM @rows \
+     provider_request_id = @text(provider_request_id), status = @int(status), latency_us = @int(latency_us) \
+     FROM @rows \
      WHERE attempt.tenant = @text(tenant) AND attempt.intent = @text(intent) AND attempt.n = @int(attempt) \
-     AND attempt.state <> 'answered' RETURNING attempt.intent, attempt.n"
+     AND attempt.state = 'open' RETURNING attempt.intent, attempt.n"
+);
+// An answer after the sweeper called it unknown: on record, but no slot moves for it.
+sql!(
+    ANSWERED_LATE,
+    "UPDATE attempt SET state = 'answered', finished_at = @int(finished_at), outcome = @text(outcome), \
+     provider_request_id = @text(provider_request_id), status = @int(status), latency_us = @int(latency_us) \
+     FROM @rows \
+     WHERE attempt.tenant = @text(tenant) AND attempt.intent = @text(intent) AND attempt.n = @int(attempt) \
+     AND attempt.state = 'unknown' RETURNING attempt.intent, attempt.n"
 );
 sql!(
     DONE,
@@ -70,6 +80,7 @@ struct AnswerRow<'a> {
     attempt: i64,
     outcome: &'a str,
     provider_request_id: Option<&'a str>,
+    status: Option<i64>,
     latency_us: i64,
     finished_at: i64,
 }
@@ -87,6 +98,7 @@ pub(super) async fn run(
             attempt: member.attempt,
             outcome: member.outcome,
             provider_request_id: member.provider_request_id.as_deref(),
+            status: member.status,
             latency_us: member.latency_us,
             finished_at: member.finished_at.millis(),
         })
@@ -94,6 +106,18 @@ pub(super) async fn run(
     let mut answered = HashSet::new();
     for mut row in conn.rows_of(&ANSWERED, &rows).await? {
         answered.insert((row.parsed::<IntentId>("attempt.intent")?, row.int()?));
+    }
+    let late: Vec<&AnswerRow<'_>> =
+        rows.iter().filter(|row| !answered.contains(&(row.intent, row.attempt))).collect();
+    for (index, member) in members {
+        if answered.contains(&(member.intent, member.attempt)) {
+            progress.answered.push(*index);
+        }
+    }
+    if !late.is_empty() {
+        for mut row in conn.rows_of(&ANSWERED_LATE, &late).await? {
+            answered.insert((row.parsed::<IntentId>("attempt.intent")?, row.int()?));
+        }
     }
     let signed: Vec<&AnswerRow<'_>> = members
         .iter()

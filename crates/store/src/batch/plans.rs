@@ -5,7 +5,7 @@ use rusqlite::functions::FunctionFlags;
 
 use super::{callback, create, intent, outcome, part, report};
 use crate::engine::Sql;
-use crate::{ledger, outbox, request, sweep};
+use crate::{ledger, meter, outbox, request, sweep};
 
 /// Tables whose rows are as many as the requests of all time.
 const GROWING: [&str; 9] = [
@@ -24,8 +24,9 @@ fn database() -> Connection {
     let connection = Connection::open_in_memory().unwrap();
     let now = |_context: &rusqlite::functions::Context<'_>| Ok(0_i64);
     connection.create_scalar_function("credenza_now", 0, FunctionFlags::SQLITE_UTF8, now).unwrap();
-    let schema = Sql::new(include_str!("../../migrations/0001_issuance.sql"));
-    connection.execute_batch(schema.for_sqlite()).unwrap();
+    for (_, text) in crate::migrate::MIGRATIONS {
+        connection.execute_batch(Sql::new(text).for_sqlite()).unwrap();
+    }
     connection
 }
 
@@ -49,7 +50,9 @@ fn walked(line: &str, sql: &str) -> Option<&'static str> {
 #[test]
 fn no_statement_walks_through_a_table_that_grows() {
     let connection = database();
-    let statements: [(&str, &Sql); 32] = [
+    let statements: [(&str, &Sql); 35] = [
+        ("meters: lock", &meter::LOCK),
+        ("meters: write back", &meter::WRITE_BACK),
         ("batch lock", &super::LOCK_REQUESTS),
         ("create", &create::INSERT),
         ("part: insert", &part::INSERT),
@@ -64,6 +67,7 @@ fn no_statement_walks_through_a_table_that_grows() {
         ("open: attempt", &intent::INSERT_ATTEMPT),
         ("reattempt", &intent::NEXT_ATTEMPT),
         ("outcome: answered", &outcome::ANSWERED),
+        ("outcome: answered late", &outcome::ANSWERED_LATE),
         ("outcome: done", &outcome::DONE),
         ("outcome: retrieved", &outcome::RETRIEVED),
         ("outcome: issued", &outcome::ISSUED),

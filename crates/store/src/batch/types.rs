@@ -1,12 +1,16 @@
 //! The members of a batch: what callers hand to [`crate::Store::commit`] and what they get back.
 
+use std::collections::HashMap;
+
 use domain::audit::Event;
 use domain::{
-    AuthorityId, ClientId, ContractId, CustomerId, IntentId, KeyId, KeyRef, RequestId, SignatureAlgorithm,
-    TenantId, Timestamp, TransactionId,
+    AuthorityId, BootTime, ClientId, ContractId, CustomerId, IntentId, KeyId, KeyRef, RequestId,
+    SignatureAlgorithm, TenantId, Timestamp, TransactionId,
 };
 use serde::Serialize;
 use uuid::Uuid;
+
+use crate::meter::{MeterName, Need, Slot};
 
 /// One change. Boxed, because a batch moves between threads and some members carry whole credentials.
 pub enum Write {
@@ -26,6 +30,10 @@ pub enum Write {
     PinFailed(Box<Report>),
     /// What came of an attempt to deliver a callback.
     Callback(Box<CallbackFinished>),
+    /// Slots for calls of a back end that sign nothing.
+    Take(Box<TakeSlots>),
+    /// What came of those calls.
+    Return(Box<ReturnSlots>),
     /// Just an event.
     Note(Box<Event>),
 }
@@ -42,7 +50,25 @@ impl Write {
             Self::Complete(member) | Self::WalletFailed(member) | Self::PinFailed(member) => {
                 Some(member.request)
             }
-            Self::Callback(_) | Self::Note(_) => None,
+            Self::Callback(_) | Self::Take(_) | Self::Return(_) | Self::Note(_) => None,
+        }
+    }
+
+    /// What this member takes from meters; empty where no key has a limit.
+    #[must_use]
+    pub fn needs(&self) -> &[Need] {
+        match self {
+            Self::Open(member) => &member.needs,
+            Self::Reattempt(member) => &member.needs,
+            Self::Take(member) => &member.needs,
+            Self::Create(_)
+            | Self::Outcome(_)
+            | Self::Complete(_)
+            | Self::WalletFailed(_)
+            | Self::PinFailed(_)
+            | Self::Callback(_)
+            | Self::Return(_)
+            | Self::Note(_) => &[],
         }
     }
 }
@@ -66,6 +92,27 @@ pub enum Written {
     },
     /// What it stood on does not hold any more; nothing was stored for it.
     Lost,
+    /// A meter that it needs has nothing free; nothing was stored for it.
+    NoSlot {
+        /// When to try again, in milliseconds from now: nothing returns earlier that this database knows of.
+        wait_ms: i64,
+    },
+    /// A meter does not admit the request; nothing was stored for it.
+    Refused {
+        /// A stable label for the ledger.
+        reason: &'static str,
+    },
+}
+
+/// What a batch came to.
+#[derive(Debug)]
+pub struct Committed {
+    /// What became of each member, in their order.
+    pub written: Vec<Written>,
+    /// The slots of each member that took some, by its place in the batch.
+    pub slots: HashMap<usize, Vec<Slot>>,
+    /// When the batch began, before its transaction: from here count the deadlines of its attempts.
+    pub began: BootTime,
 }
 
 /// A callback that is to leave from the outbox.
@@ -78,7 +125,6 @@ pub struct CallbackRow {
 }
 
 /// A request as a front end made it.
-#[derive(Serialize)]
 pub struct NewRequest {
     /// The owner.
     pub tenant: TenantId,
@@ -103,15 +149,14 @@ pub struct NewRequest {
     /// When it ends unless it was completed.
     pub expires_at: Timestamp,
     /// Sealed claims and what else the later steps need.
-    #[serde(skip)]
     pub payload: String,
     /// Sealed callback.
-    #[serde(skip)]
     pub callback: Option<String>,
     /// Keyed hash of what the wallet has to send as PIN.
     pub pin_hash: Option<String>,
+    /// The meters that have to admit it; empty where no key has a limit.
+    pub meters: Vec<MeterName>,
     /// What the ledger says.
-    #[serde(skip)]
     pub event: Event,
 }
 
@@ -169,8 +214,12 @@ pub struct OpenIntent {
     pub status: Option<(Uuid, i64)>,
     /// When it was made.
     pub created_at: Timestamp,
-    /// When its first attempt is given up.
-    pub deadline: Timestamp,
+    /// How long its first attempt may take, in milliseconds from its transaction.
+    pub patience_ms: i64,
+    /// What its attempt takes from meters.
+    pub needs: Vec<Need>,
+    /// When the request was made that its meters are to count the signature for: once, not for every attempt.
+    pub requested_at: Option<Timestamp>,
     /// The open intent, with its latest attempt, that this one replaces because its key is no longer active.
     pub replaces: Option<(IntentId, i64)>,
     /// What the ledger says.
@@ -189,8 +238,10 @@ pub struct Reattempt {
     pub after: i64,
     /// When it starts.
     pub started_at: Timestamp,
-    /// When it is given up.
-    pub deadline: Timestamp,
+    /// How long it may take, in milliseconds from its transaction.
+    pub patience_ms: i64,
+    /// What it takes from meters.
+    pub needs: Vec<Need>,
     /// What the ledger says.
     pub event: Event,
 }
@@ -209,12 +260,18 @@ pub struct Outcome {
     pub outcome: &'static str,
     /// The back end's own id of the exchange.
     pub provider_request_id: Option<String>,
+    /// The HTTP status of the back end's answer.
+    pub status: Option<i64>,
     /// How long the back end took, in microseconds.
     pub latency_us: i64,
     /// When the answer came.
     pub finished_at: Timestamp,
     /// What a signature changes; `None` after an error.
     pub effect: Option<Effect>,
+    /// The attempt's slots.
+    pub slots: Vec<Slot>,
+    /// What the back end's answer says of them.
+    pub answer: Answer,
     /// What the ledger says of the attempt.
     pub event: Event,
 }
@@ -345,4 +402,29 @@ pub struct CallbackFinished {
     pub error: Option<String>,
     /// What the ledger says if it ended.
     pub event: Option<Event>,
+}
+
+/// What an answer says of the slots with which it was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// None, or none that the back end itself is known to have given: a call may still arrive.
+    None,
+    /// The back end has taken the call and answered it.
+    Given,
+    /// It did, and said that its limit is used up, by somebody else too.
+    Throttled,
+}
+
+/// Slots for calls that sign nothing: start-up reads, key administration, self-checks.
+pub struct TakeSlots {
+    /// What they take from meters.
+    pub needs: Vec<Need>,
+}
+
+/// What came of such calls. A slot may be returned once; whoever does not know whether it was must not do it again.
+pub struct ReturnSlots {
+    /// The slots.
+    pub slots: Vec<Slot>,
+    /// What the answer says of them.
+    pub answer: Answer,
 }

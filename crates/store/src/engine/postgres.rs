@@ -32,7 +32,11 @@ impl Postgres {
     pub(crate) async fn open(url: &str) -> Result<Self, StoreError> {
         let options: PgConnectOptions = url.parse().map_err(StoreError::Postgres)?;
         // A committed intent must survive a power cut, whatever the server's default is.
-        let options = options.application_name("credenza").options([("synchronous_commit", "on")]);
+        let options = options.application_name("credenza").options([
+            ("synchronous_commit", "on"),
+            // A commit's warnings have to reach us (`notice`).
+            ("client_min_messages", "notice"),
+        ]);
         let pool = |size| PgPoolOptions::new().max_connections(size).acquire_timeout(ACQUIRE_LIMIT);
         let writers = pool(WRITERS).connect_with(options.clone()).await.map_err(StoreError::Postgres)?;
         // The first read opens its connection: that the server can be reached is known.
@@ -66,7 +70,7 @@ impl Postgres {
         let mut conn = Conn::Postgres(self.writers.begin().await.map_err(StoreError::Postgres)?);
         let value = op(&mut conn).await?;
         match conn {
-            Conn::Postgres(tx) => tx.commit().await.map_err(StoreError::Postgres)?,
+            Conn::Postgres(tx) => crate::notice::watched(tx.commit()).await?,
             Conn::Sqlite(_) | Conn::PostgresReader(_) => return Err(StoreError::Closed),
         }
         Ok(value)

@@ -17,8 +17,8 @@ impl BuiltinIssuer {
         json!({"keys": [{
             "kty": "EC",
             "crv": "P-256",
-            "x": URL_SAFE_NO_PAD.encode(self.point.x),
-            "y": URL_SAFE_NO_PAD.encode(self.point.y),
+            "x": URL_SAFE_NO_PAD.encode(self.point.x()),
+            "y": URL_SAFE_NO_PAD.encode(self.point.y()),
             "use": "sig",
             "alg": "ES256",
             "kid": self.kid,

@@ -304,7 +304,7 @@ fn client_key(id: &str) -> String {
 
 /// The key's id: its thumbprint (RFC 7638, section 3.2 names the members and their order).
 fn thumbprint(point: &EcPoint) -> String {
-    let (x, y) = (URL_SAFE_NO_PAD.encode(point.x), URL_SAFE_NO_PAD.encode(point.y));
+    let (x, y) = (URL_SAFE_NO_PAD.encode(point.x()), URL_SAFE_NO_PAD.encode(point.y()));
     let members = format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#);
     URL_SAFE_NO_PAD.encode(digest(&SHA256, members.as_bytes()))
 }

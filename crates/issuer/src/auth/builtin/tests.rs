@@ -177,11 +177,12 @@ fn hashes_do_not_show_in_debug_output() {
 #[test]
 fn the_key_id_is_the_thumbprint_of_the_standard() {
     // RFC 7517, appendix A.1, has the point; the value was computed with an independent implementation of RFC 7638.
-    let decode = |text: &str| URL_SAFE_NO_PAD.decode(text).unwrap().try_into().unwrap();
-    let point = EcPoint {
-        x: decode("MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4"),
-        y: decode("4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"),
-    };
+    let decode = |text: &str| URL_SAFE_NO_PAD.decode(text).unwrap();
+    let point = EcPoint::new(
+        &decode("MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4"),
+        &decode("4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"),
+    )
+    .unwrap();
     assert_eq!(thumbprint(&point), "cn-I_WNMClehiVp51i_0VpOENW1upEerA8sEam5hn-s");
 }
 

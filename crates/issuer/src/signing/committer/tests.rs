@@ -8,6 +8,8 @@ use uuid::Uuid;
 
 use super::*;
 
+mod waiting;
+
 /// How a stand-in answers a batch.
 type Answer = Box<dyn Fn(&[u64]) -> Option<Result<(), StoreError>> + Send + Sync>;
 
@@ -33,15 +35,23 @@ impl Database {
 
 #[async_trait]
 impl Commits for Database {
-    async fn commit(&self, batch: Vec<Arc<Write>>) -> Result<Vec<Written>, StoreError> {
+    async fn commit(&self, batch: Vec<Arc<Write>>) -> Result<Committed, StoreError> {
         let numbers: Vec<u64> = batch.iter().map(|write| number(write)).collect();
         self.batches.lock().unwrap().push(numbers.clone());
         match (self.answer)(&numbers) {
-            Some(Ok(())) => Ok(vec![Written::Done; batch.len()]),
+            Some(Ok(())) => Ok(done(batch.len())),
             Some(Err(error)) => Err(error),
             None => std::future::pending().await,
         }
     }
+
+    fn waiting(&self, waiting: HashMap<MeterName, u64>) {
+        assert!(waiting.is_empty(), "notes need no slots: {waiting:?}");
+    }
+}
+
+fn done(members: usize) -> Committed {
+    Committed { written: vec![Written::Done; members], slots: HashMap::new(), began: BootTime::from_nanos(0) }
 }
 
 fn numbered(number: u64) -> Write {
@@ -133,11 +143,13 @@ async fn a_change_that_timed_out_in_the_queue_is_not_made() {
     struct Slow(Mutex<Vec<u64>>);
     #[async_trait]
     impl Commits for Slow {
-        async fn commit(&self, batch: Vec<Arc<Write>>) -> Result<Vec<Written>, StoreError> {
+        async fn commit(&self, batch: Vec<Arc<Write>>) -> Result<Committed, StoreError> {
             self.0.lock().unwrap().extend(batch.iter().map(|write| number(write)));
             tokio::time::sleep(LIMIT - Duration::from_millis(1)).await;
-            Ok(vec![Written::Done; batch.len()])
+            Ok(done(batch.len()))
         }
+
+        fn waiting(&self, _waiting: HashMap<MeterName, u64>) {}
     }
     let slow = Arc::new(Slow(Mutex::default()));
     let (committer, _task) = Committer::start(Arc::clone(&slow), CancellationToken::new());

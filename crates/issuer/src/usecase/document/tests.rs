@@ -62,7 +62,9 @@ impl Case {
             input: sealed::seal(&issuer.keyring, tenant, Kind::Intent, NAME, &input).unwrap(),
             status: None,
             created_at: now,
-            deadline: now.plus_millis(attempt_millis),
+            patience_ms: attempt_millis,
+            needs: Vec::new(),
+            requested_at: None,
             replaces: None,
             event: Event::new(&self.subject, EventKind::SigningIntent, now),
         };
