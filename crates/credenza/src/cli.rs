@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 
-use crate::{contracts, dev, serve, wiring};
+use crate::{contracts, dev, doctor, plan, report, serve, stop, vaults, wiring};
 
 /// Issues verifiable credentials, and records every signature before it is made.
 #[derive(Parser)]
@@ -20,11 +20,13 @@ pub struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Everything embedded, for development: database, keys, certificates, demo page.
-    Dev(DevArgs),
+    Dev(Box<DevArgs>),
     /// The service as the configuration says.
     Serve(ServeArgs),
     /// Brings the database's schema up to date.
     Migrate(ConfigArgs),
+    /// Looks at vaults, keys, permissions, clocks, the database and the published documents, and says what to mend.
+    Doctor(DoctorArgs),
     /// Contracts: what a credential holds and how wallets show it.
     #[command(subcommand)]
     Contract(ContractCommand),
@@ -35,6 +37,14 @@ enum Command {
         /// Where to write it; the file must not exist.
         file: PathBuf,
     },
+    /// Ends the issuances of a client, a customer or a contract, and lets them go on.
+    #[command(subcommand)]
+    Stop(stop::StopCommand),
+    /// Who made how many requests, and who was refused, from the ledger.
+    #[command(subcommand)]
+    Report(report::ReportCommand),
+    /// What a rollout needs: vaults, time, database, logs, cost.
+    Plan(plan::PlanArgs),
     /// Prints the OpenAPI description.
     Openapi,
 }
@@ -58,12 +68,28 @@ pub struct DevArgs {
     /// directory.
     #[arg(long)]
     pub database: Option<String>,
+    /// Keeps the keys in this vault: one of Azure with your own login (`az login`), or a simulator. Default that of the
+    /// last start, at first none: software keys in the database.
+    #[arg(long, value_name = "URL")]
+    pub vault: Option<url::Url>,
+    /// Certificate authorities (PEM) to trust for the vault besides the system's.
+    #[arg(long, value_name = "PEM", requires = "vault")]
+    pub vault_ca: Option<PathBuf>,
+    /// A simulator's token; for vaults on a loopback address only.
+    #[arg(long, value_name = "TOKEN", requires = "vault")]
+    pub vault_token: Option<String>,
+    /// How new keys are protected in the vault: in its HSM (Premium vaults) or by software.
+    #[arg(long, value_enum, requires = "vault", default_value_t = crate::config::vault::Protection::Hsm)]
+    pub vault_kty: crate::config::vault::Protection,
     /// The curve of a new authority's key: ES256 (P-256) or ES256K (P-256K).
     #[arg(long, default_value = "ES256")]
     pub algorithm: domain::SignatureAlgorithm,
     /// How long a request lives, in seconds.
     #[arg(long, default_value_t = 300)]
     pub request_lifetime: i64,
+    /// A TOML file with the section [limits] of the configuration; without it nothing is limited.
+    #[arg(long)]
+    pub limits: Option<PathBuf>,
     /// Written as JSON once the listeners accept.
     #[arg(long)]
     pub ready_file: Option<PathBuf>,
@@ -77,6 +103,16 @@ pub struct ServeArgs {
     /// Written as JSON once the listeners accept.
     #[arg(long)]
     pub ready_file: Option<PathBuf>,
+}
+
+/// `credenza doctor`.
+#[derive(Args, Clone)]
+pub struct DoctorArgs {
+    #[command(flatten)]
+    pub installation: Installation,
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Where the configuration is.
@@ -135,8 +171,9 @@ pub enum ContractCommand {
 /// Runs what was asked for.
 pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
-        Command::Dev(args) => dev::run(args).await,
+        Command::Dev(args) => dev::run(*args).await,
         Command::Serve(args) => serve::run(args).await,
+        Command::Doctor(args) => doctor::run(args).await,
         Command::Migrate(args) => {
             let config = crate::config::Config::load(&args.config)?;
             wiring::open_store(&config).await?;
@@ -162,6 +199,9 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             ))?;
             Ok(ExitCode::SUCCESS)
         }
+        Command::Stop(command) => stop::run(command).await,
+        Command::Report(command) => report::run(command).await,
+        Command::Plan(args) => plan::run(&args),
         Command::Openapi => {
             say(&issuer::http::openapi::document())?;
             Ok(ExitCode::SUCCESS)
@@ -176,13 +216,18 @@ pub fn say(text: &str) -> anyhow::Result<()> {
     Ok(out.flush()?)
 }
 
-/// An error with its causes, for the person at the terminal.
+/// An error with its causes and, where a vault is the cause, with what would mend it, for the person at the terminal.
 pub fn complain(error: &anyhow::Error) {
     let mut err = std::io::stderr().lock();
     // Nothing can be said about a standard error that is closed.
-    drop(writeln!(err, "credenza: {error}"));
+    // Some causes have several lines.
+    let indented = |text: String| text.replace('\n', "\n    ");
+    drop(writeln!(err, "credenza: {}", indented(error.to_string())));
     for cause in error.chain().skip(1) {
-        drop(writeln!(err, "  because: {cause}"));
+        drop(writeln!(err, "  because: {}", indented(cause.to_string())));
+    }
+    if let Some(cure) = vaults::vault_error(error).and_then(vaults::cure) {
+        drop(writeln!(err, "  cure: {cure}"));
     }
 }
 

@@ -1,7 +1,11 @@
 //! The configuration of `credenza serve`: typed, checked as a whole before anything starts.
 //!
 //! Owns the file's members and the rules between them. A message names the key, what is wrong and what would be right.
-//! Secrets are never in the file: it names files that hold them.
+//! Secrets are never in the file: it names files that hold them. Vaults have a file of their own, `vault`.
+
+pub mod limits;
+pub mod signing;
+pub mod vault;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -27,10 +31,18 @@ pub struct Config {
     pub database: DatabaseSection,
     #[serde(default)]
     pub keyring: KeyringSection,
+    /// Which back ends sign.
+    #[serde(default)]
+    pub signing: signing::SigningSection,
+    /// The vaults, `[[vault]]` each.
+    #[serde(default, rename = "vault")]
+    pub vaults: Vec<vault::VaultSection>,
     #[serde(default)]
     pub callbacks: CallbackSection,
     #[serde(default)]
     pub tokens: TokenSection,
+    #[serde(default)]
+    pub limits: limits::LimitsSection,
     #[serde(default)]
     pub log: LogSection,
 }
@@ -262,6 +274,9 @@ impl Config {
         );
         self.check_listener()?;
         self.check_tokens()?;
+        self.limits.check(self.listen.behind_proxy)?;
+        vault::check(&self.vaults)?;
+        self.signing.check(&self.vaults)?;
         self.database_url()?;
         Ok(())
     }

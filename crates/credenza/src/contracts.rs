@@ -3,16 +3,16 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, bail};
 use domain::contract::{Contract, Finding, Severity};
 use issuer::usecase::contract::ApplyError;
 use store::ContractRow;
-use url::Url;
 
 use crate::cli::{ContractCommand, Installation, say};
 use crate::config::Config;
-use crate::dev;
-use crate::wiring::{self, Running};
+use crate::installation;
+use crate::logging::{self, Format};
+use crate::wiring::Running;
 
 /// Runs one of the commands.
 pub async fn run(command: ContractCommand) -> anyhow::Result<ExitCode> {
@@ -128,27 +128,14 @@ pub fn explain(error: ApplyError) -> anyhow::Error {
 }
 
 async fn open(installation: &Installation) -> anyhow::Result<(Running, String, domain::SignatureAlgorithm)> {
-    if let Some(path) = &installation.config {
-        let config = Config::load(path)?;
-        let running = Running::open(wiring::plan(&config)?).await?;
-        return Ok((running, config.authority.name, config.authority.algorithm));
-    }
-    let data_dir = &installation.data_dir;
-    let origin = std::fs::read_to_string(data_dir.join(dev::ORIGIN_FILE)).with_context(|| {
-        format!(
-            "{} is no data directory of `credenza dev`; name one with --data-dir or --config",
-            data_dir.display()
-        )
-    })?;
-    let database = dev::database(data_dir, None)?;
-    if let store::DatabaseUrl::Sqlite(file) = &database {
-        ensure!(
-            file.exists(),
-            "the database {} of the data directory {} is not there: start `credenza dev` with this directory first",
-            file.display(),
-            data_dir.display()
-        );
-    }
-    let plan = dev::plan(data_dir, database, Url::parse(&origin)?, 300)?;
-    Ok((Running::open(plan).await?, "Credenza Demo".to_owned(), domain::SignatureAlgorithm::Es256))
+    logging::start(Format::Text, "warn")?;
+    let plan = installation::plan(installation)?;
+    let (name, algorithm) = match &installation.config {
+        Some(path) => {
+            let authority = Config::load(path)?.authority;
+            (authority.name, authority.algorithm)
+        }
+        None => ("Credenza Demo".to_owned(), domain::SignatureAlgorithm::Es256),
+    };
+    Ok((Running::open(plan).await?, name, algorithm))
 }

@@ -10,6 +10,8 @@ use domain::TenantId;
 use issuer::Settings;
 use issuer::auth::builtin::{BuiltinClient, hash_secret};
 use issuer::http::demo::Demo;
+use issuer::placement::Placement;
+use issuer::usecase::setup::SetupError;
 use store::DatabaseUrl;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -20,6 +22,7 @@ use crate::logging::{self, Format};
 use crate::ready::Ready;
 use crate::server::{self, Listeners};
 use crate::tls::Development;
+use crate::vaults::{DeveloperVault, Vault};
 use crate::wiring::{self, Plan, Running};
 
 /// The tenant of development: the same everywhere, so that addresses can be written down.
@@ -35,9 +38,37 @@ const CONTRACTS: [&str; 3] = [
     include_str!("../../../config/contracts/event-guest.json"),
 ];
 
+/// The tenant of every data directory.
+pub fn tenant() -> anyhow::Result<TenantId> {
+    TENANT.parse().context("the development tenant")
+}
+
+/// The vault of a data directory: the one that is asked for, else that of the last start.
+fn vault(args: &DevArgs) -> anyhow::Result<Option<DeveloperVault>> {
+    match &args.vault {
+        Some(url) => Ok(Some(DeveloperVault {
+            url: url.clone(),
+            ca_file: args.vault_ca.clone(),
+            token: args.vault_token.clone(),
+            kty: args.vault_kty,
+        })),
+        None => DeveloperVault::remembered(&args.data_dir),
+    }
+}
+
+impl Plan {
+    /// The same with all keys in a vault.
+    pub fn in_vault(mut self, vault: &DeveloperVault) -> anyhow::Result<Self> {
+        let vault = Vault::of_developer(vault)?;
+        self.settings.placement = Placement::one(vault.name());
+        self.vaults = vec![vault];
+        Ok(self)
+    }
+}
+
 /// What `dev` keeps in its data directory, as a plan. Also for commands that work on the same directory.
 pub fn plan(data_dir: &Path, database: DatabaseUrl, public_url: Url, lifetime: i64) -> anyhow::Result<Plan> {
-    let tenant: TenantId = TENANT.parse().context("the development tenant")?;
+    let tenant = tenant()?;
     Ok(Plan {
         settings: Settings {
             tenant,
@@ -46,11 +77,15 @@ pub fn plan(data_dir: &Path, database: DatabaseUrl, public_url: Url, lifetime: i
             wallet_failures: 10,
             callback_max_age_secs: 900,
             relative_ids: true,
+            placement: Placement::one(wiring::SOFTWARE),
         },
         public_url,
         database,
+        vaults: Vec::new(),
         keyring: KeyringSource::File { path: data_dir.join("keyring"), may_create: true },
         egress: egress::Policy { allow_http_loopback: true, ..egress::Policy::default() },
+        // Nobody floods a laptop; `--limits` shows a front end what production answers.
+        inbound: issuer::inbound::Policy::default(),
     })
 }
 
@@ -115,9 +150,21 @@ pub async fn run(args: DevArgs) -> anyhow::Result<ExitCode> {
     remember_origin(&args.data_dir, &public_url)?;
     let database = database(&args.data_dir, args.database.as_deref())?;
     let plan = plan(&args.data_dir, database.clone(), public_url.clone(), args.request_lifetime)?;
+    let inbound = match &args.limits {
+        Some(file) => crate::config::limits::LimitsSection::load(file)?.policy(false)?,
+        None => plan.inbound,
+    };
+    let mut plan = Plan { inbound, ..plan };
+    let vault = vault(&args)?;
+    if let Some(vault) = &vault {
+        plan = plan.in_vault(vault)?;
+    }
     let running = Running::open(plan).await?;
     remember_database(&args.data_dir, &database)?;
-    let authority = running.set_up("Credenza Demo", args.algorithm).await?;
+    let authority = running.set_up("Credenza Demo", args.algorithm).await.map_err(elsewhere)?;
+    if let Some(vault) = &vault {
+        vault.remember(&args.data_dir)?;
+    }
     for text in CONTRACTS {
         running.issuer.apply_contract(authority, text).await.map_err(crate::contracts::explain)?;
     }
@@ -136,7 +183,8 @@ pub async fn run(args: DevArgs) -> anyhow::Result<ExitCode> {
     let command = (format!("{wallet} accept"), format!("--ca {}", ca_file.display()));
     let demo = Arc::new(Demo::new(base.as_str(), command));
     let ready = ready(&args, &issuer, token_url.clone(), &secret, ca_file.clone());
-    let text = greeting(&args, &issuer, &demo, &token_url, &wallet, &ca_file);
+    let keys = vault.as_ref().map(|vault| format!("\n  Keys        {}", vault.url)).unwrap_or_default();
+    let text = greeting(&args, &issuer, &demo, &token_url, &wallet, (&ca_file, &keys));
     let service = wiring::service(&running, Vec::new(), Some(tokens), Some(demo), CancellationToken::new());
     let listeners = Listeners { plain: Some(args.http), tls: Some((args.https, tls.server)) };
     server::run(listeners, service, running, || {
@@ -148,6 +196,21 @@ pub async fn run(args: DevArgs) -> anyhow::Result<ExitCode> {
     .await?;
     cli::say("Stopped.")?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A data directory's keys stay where they were made: says it in the words of this command.
+fn elsewhere(error: anyhow::Error) -> anyhow::Error {
+    let is_elsewhere = error
+        .chain()
+        .any(|cause| matches!(cause.downcast_ref::<SetupError>(), Some(SetupError::KeyElsewhere { .. })));
+    if is_elsewhere {
+        error.context(
+            "this data directory has its keys in another place. Start it as before (without --vault for the place of the \
+             last start), or choose another --data-dir",
+        )
+    } else {
+        error
+    }
 }
 
 /// A data directory belongs to one origin: its authority's DID and what it has issued name it.
@@ -229,7 +292,7 @@ fn greeting(
     demo: &Demo,
     token_url: &str,
     wallet: &str,
-    ca_file: &Path,
+    (ca_file, keys): (&Path, &str),
 ) -> String {
     let did = issuer.own_authority().map(|entry| entry.authority.did.to_string()).unwrap_or_default();
     let ca = ca_file.display();
@@ -241,7 +304,7 @@ fn greeting(
 
   Demo page   {page}
   Authority   {did}
-  Wallets     {public} (certificate authority: {ca})
+  Wallets     {public} (certificate authority: {ca}){keys}
 
 Accept an issuance in a second shell:
 

@@ -1,5 +1,6 @@
 //! What is logged and how: JSON lines in production, short lines in development.
 
+use store::NoticeWatch;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -15,8 +16,9 @@ pub enum Format {
     Text,
 }
 
-/// Anybody can make these complain by sending broken requests; an error of theirs is none of ours.
-const QUIET: &str = "actix_http=off,actix_tls=off,actix_server=warn";
+/// Anybody can make these complain by sending broken requests; an error of theirs is none of ours. What the verifier of
+/// certificates refuses is said by whoever wanted the connection.
+const QUIET: &str = "actix_http=off,actix_tls=off,actix_server=warn,rustls_platform_verifier=off";
 
 /// Starts logging to standard error. `CREDENZA_LOG` overrides `level`.
 pub fn start(format: Format, level: &str) -> anyhow::Result<()> {
@@ -27,12 +29,12 @@ pub fn start(format: Format, level: &str) -> anyhow::Result<()> {
         Format::Json => {
             let lines =
                 tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(std::io::stderr);
-            registry.with(lines).try_init()?;
+            NoticeWatch::around(registry.with(lines)).try_init()?;
         }
         Format::Text => {
             let lines =
                 tracing_subscriber::fmt::layer().compact().with_target(false).with_writer(std::io::stderr);
-            registry.with(lines).try_init()?;
+            NoticeWatch::around(registry.with(lines)).try_init()?;
         }
     }
     Ok(())

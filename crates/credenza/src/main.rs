@@ -5,12 +5,19 @@ mod clock;
 mod config;
 mod contracts;
 mod dev;
+mod doctor;
+mod installation;
 mod keys;
 mod logging;
+mod plan;
 mod ready;
+mod report;
+mod secret_file;
 mod serve;
 mod server;
+mod stop;
 mod tls;
+mod vaults;
 mod wiring;
 
 use std::process::ExitCode;
@@ -22,8 +29,12 @@ fn main() -> ExitCode {
     let installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
     drop(installed);
     let cli = cli::Cli::parse();
+    // Connections have threads of their own. On a small machine a second one here only makes the signing steps and the
+    // committer wake each other across cores.
+    let background =
+        if std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 2) { 2 } else { 1 };
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(background)
         .thread_name("background")
         .enable_all()
         .build();

@@ -1,10 +1,11 @@
 //! Listeners, signals and an orderly end.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::dev::Service as _;
-use actix_web::{App, HttpServer};
+use actix_web::{App, HttpServer, ResponseError as _};
 use anyhow::Context as _;
 use issuer::http::{self, Service, TRANSACTION_HEADER};
 use rustls::ServerConfig;
@@ -34,15 +35,23 @@ pub async fn run(
     let stopping = service.stopping.clone();
     let workers = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     let mut server = HttpServer::new(move || {
+        let issuer = Arc::clone(&service.issuer);
         App::new()
-            .wrap_fn(|mut request, app| {
+            .wrap_fn(move |mut request, app| {
                 http::path::canonical(&mut request);
                 let started = Instant::now();
                 let method = request.method().clone();
                 let path = request.path().to_owned();
-                let answer = app.call(request);
+                // Before anything of it is read: a call too many costs no more than saying so.
+                let answer = match http::door::admit(&issuer, &request) {
+                    Ok(()) => Ok(app.call(request)),
+                    Err(refused) => Err(request.into_response(refused.error_response())),
+                };
                 async move {
-                    let answer = answer.await?;
+                    let answer = match answer {
+                        Ok(called) => called.await?,
+                        Err(refused) => refused,
+                    };
                     let transaction =
                         answer.headers().get(TRANSACTION_HEADER).and_then(|id| id.to_str().ok());
                     tracing::info!(

@@ -2,15 +2,18 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use domain::{Clock, SignatureAlgorithm};
+use domain::{BootClock, Clock, SignatureAlgorithm};
 use issuer::http::Service;
+use issuer::signing::slots::CallError;
 use issuer::urls::Urls;
 use issuer::{Issuer, Parts, Settings, worker};
-use signer::SignerConfig;
+use signer::budget::Operations;
+use signer::key_vault::KeyVaultBackend;
 use signer::software::SoftwareBackend;
+use signer::{SignerConfig, SystemBootClock};
 use store::{DatabaseUrl, Store};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +22,7 @@ use url::Url;
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::keys::{self, KeyringSource, Rows};
+use crate::vaults::{self, Vault};
 
 /// The back end's name in key references.
 pub const SOFTWARE: &str = "software";
@@ -29,13 +33,18 @@ const FINISH_LIMIT: Duration = Duration::from_secs(12);
 /// The same with the commits that follow from it.
 const STOP_LIMIT: Duration = Duration::from_secs(15);
 
+/// How long reading a key at start may wait for its slot.
+const WARM_LIMIT: Duration = Duration::from_secs(12);
+
 /// What an installation is made of, whoever describes it.
 pub struct Plan {
     pub settings: Settings,
     pub public_url: Url,
     pub database: DatabaseUrl,
+    pub vaults: Vec<Vault>,
     pub keyring: KeyringSource,
     pub egress: egress::Policy,
+    pub inbound: issuer::inbound::Policy,
 }
 
 /// The tasks behind a service. They end in this order: first the workers, then the committer.
@@ -45,6 +54,7 @@ pub struct Running {
     stop_committer: CancellationToken,
     workers: Vec<JoinHandle<()>>,
     committer: JoinHandle<()>,
+    vaults: Vec<Arc<KeyVaultBackend>>,
 }
 
 /// Opens the database of a configuration and brings its schema up to date.
@@ -68,7 +78,9 @@ pub fn plan(config: &Config) -> anyhow::Result<Plan> {
             wallet_failures: 10,
             callback_max_age_secs: config.callbacks.max_age_secs,
             relative_ids: config.authority.relative_ids,
+            placement: config.signing.placement(),
         },
+        vaults: config.vaults.iter().map(Vault::configured).collect::<anyhow::Result<_>>()?,
         public_url: config.service.public_url.clone(),
         database: config.database_url()?,
         keyring: match (&config.keyring.text, &config.keyring.file) {
@@ -82,6 +94,7 @@ pub fn plan(config: &Config) -> anyhow::Result<Plan> {
             extra_roots,
             ..egress::Policy::default()
         },
+        inbound: config.limits.policy(config.listen.behind_proxy)?,
     })
 }
 
@@ -99,7 +112,15 @@ impl Running {
             SoftwareBackend::open(SOFTWARE, &tenant.to_string(), Arc::clone(&keyring), Arc::new(rows))
                 .await
                 .context("opening the software keys")?;
-        let signers = signer::build(SignerConfig::new().software(software))?;
+        let boot: Arc<dyn BootClock> = Arc::new(SystemBootClock::new());
+        let mut backends = SignerConfig::new().software(software);
+        let mut vaults = Vec::new();
+        for vault in &plan.vaults {
+            let opened = vault.open(&boot)?;
+            backends = backends.backend(vault.name(), opened.backend);
+            vaults.push(opened.signer);
+        }
+        let signers = signer::build(backends)?;
         let stop_committer = CancellationToken::new();
         let egress = egress::Client::new(plan.egress).context("setting up outgoing calls")?;
         let parts = Parts {
@@ -110,7 +131,9 @@ impl Running {
             signers,
             documents: Arc::new(egress.clone()),
             egress,
+            inbound: plan.inbound,
             clock,
+            boot,
             stop: stop_committer.clone(),
         };
         let (issuer, committer) = Issuer::build(parts).await.context("starting the service")?;
@@ -122,6 +145,7 @@ impl Running {
             stop_committer,
             workers: Vec::new(),
             committer,
+            vaults,
         })
     }
 
@@ -131,13 +155,38 @@ impl Running {
         name: &str,
         algorithm: SignatureAlgorithm,
     ) -> anyhow::Result<domain::AuthorityId> {
-        let authority = self
-            .issuer
-            .ensure_authority(name, SOFTWARE, algorithm)
-            .await
-            .context("setting up the authority")?;
+        let authority =
+            self.issuer.ensure_authority(name, algorithm).await.context("setting up the authority")?;
+        self.warm().await?;
         self.issuer.sign_contracts().await.context("signing the contracts")?;
         Ok(authority)
+    }
+
+    /// Reads each key in a vault that is going to sign: the first signature finds a token and a connection, and a vault that
+    /// cannot be used refuses the start. One that is out of order for the moment does not: documents are served meanwhile.
+    async fn warm(&self) -> anyhow::Result<()> {
+        let slots = self.issuer.signing.slots();
+        let Some(own) = self.issuer.own_authority() else { return Ok(()) };
+        for key in own.signing.all() {
+            let key = &key.key.key;
+            let Some(vault) = self.vaults.iter().find(|vault| vault.name() == key.backend) else { continue };
+            let until = Instant::now() + WARM_LIMIT;
+            match slots.around(key, &[Operations::Sign], until, vault.warm(key)).await {
+                Ok(description) if description.signs_at(self.issuer.clock.now()) => {}
+                Ok(_) => tracing::error!(%key, "the key cannot sign at present; `credenza doctor` says why"),
+                Err(CallError::Slots(error)) => {
+                    tracing::warn!(vault = %key.backend, %error, "the vault was not asked: its budget has no slots");
+                }
+                Err(CallError::Backend(error)) if vaults::passes(error.kind()) => {
+                    tracing::warn!(vault = %key.backend, %error, "the vault does not answer; signatures wait for it");
+                }
+                Err(error) => {
+                    let vault = &key.backend;
+                    return Err(error).with_context(|| format!("the vault `{vault}` cannot be used"));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Starts the workers.
@@ -145,6 +194,7 @@ impl Running {
         let (issuer, stop) = (&self.issuer, &self.stop_workers);
         self.workers.push(tokio::spawn(worker::outbox::run(Arc::clone(issuer), stop.clone())));
         self.workers.push(tokio::spawn(worker::sweeper::run(Arc::clone(issuer), stop.clone())));
+        self.workers.push(tokio::spawn(issuer::inbound::run(Arc::clone(issuer), stop.clone())));
     }
 
     /// Finishes what is in flight, within 15 s: signing steps and callbacks under way, then changes that wait for their
