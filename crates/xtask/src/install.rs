@@ -81,18 +81,18 @@ fn stop_text(missing: &[Tool], packages: &[&str], has_apt_get: bool) -> String {
     )
 }
 
-/// The tools that are not on this machine.
+/// Those of `wanted` that are not on this machine.
 #[must_use]
-pub fn missing() -> Vec<Tool> {
-    Tool::ALL.into_iter().filter(|tool| tools::find(*tool).is_none()).collect()
+pub fn missing(wanted: &[Tool]) -> Vec<Tool> {
+    wanted.iter().copied().filter(|tool| tools::find(*tool).is_none()).collect()
 }
 
-/// Makes sure that every tool is there, installing where possible.
+/// Makes sure that all of `wanted` are there, installing where possible.
 ///
 /// # Errors
 /// When something is missing and cannot be installed; the message names the packages and the command.
-pub fn ensure() -> anyhow::Result<()> {
-    let missing_before = missing();
+pub fn ensure(wanted: &[Tool]) -> anyhow::Result<()> {
+    let missing_before = missing(wanted);
     // Installing cannot mend a variable that leads nowhere.
     for tool in &missing_before {
         if let Some(place) = std::env::var_os(tool.variable()) {
@@ -108,7 +108,7 @@ pub fn ensure() -> anyhow::Result<()> {
                 console::line(&format!("installing: {}", words.join(" ")));
                 run(&words)?;
             }
-            let still = missing();
+            let still = missing(wanted);
             if still.is_empty() {
                 return Ok(());
             }

@@ -1,6 +1,5 @@
 //! `cargo xtask test`: which steps a run has, in which order, and how it is summed up.
 
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -8,7 +7,7 @@ use anyhow::Context;
 use crate::steps::{self, Ended, Step};
 use crate::tally::Tally;
 use crate::tools::{self, Tool};
-use crate::{console, install};
+use crate::{console, install, places};
 
 /// What the command line asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -50,9 +49,9 @@ impl Options {
 /// When a tool is missing and cannot be installed, or cargo cannot be started.
 pub fn run(options: &Options) -> anyhow::Result<bool> {
     let started = Instant::now();
-    let root = repository_root()?;
+    let root = places::repository_root()?;
     console::headline("tools");
-    install::ensure()?;
+    install::ensure(&Tool::ALL)?;
     for tool in Tool::ALL {
         let place = tools::find(tool).context("a tool vanished")?;
         console::line(&format!("{}: {}", tool.title(), place.display()));
@@ -182,7 +181,9 @@ fn seconds(duration: Duration) -> String {
 
 /// What the harness needs to know: the tools' places and the directory of the binaries under test.
 fn harness_environment() -> anyhow::Result<Vec<(String, String)>> {
-    let mut environment = vec![("CREDENZA_BIN_DIR".to_owned(), binary_directory()?.display().to_string())];
+    // Where `cargo build` puts debug binaries, whatever the target directory is.
+    let binaries = places::target_directory()?.join("debug");
+    let mut environment = vec![("CREDENZA_BIN_DIR".to_owned(), binaries.display().to_string())];
     // Everything that the tests talk to is on this machine.
     for name in ["NO_PROXY", "no_proxy"] {
         environment.push((name.to_owned(), "localhost,127.0.0.1".to_owned()));
@@ -192,23 +193,6 @@ fn harness_environment() -> anyhow::Result<Vec<(String, String)>> {
         environment.push((tool.variable().to_owned(), place.display().to_string()));
     }
     Ok(environment)
-}
-
-/// Where `cargo build` puts debug binaries: beside this program, whatever the target directory is.
-fn binary_directory() -> anyhow::Result<PathBuf> {
-    let program = std::env::current_exe().context("cannot find my own place")?;
-    let target =
-        program.parent().and_then(Path::parent).context("cargo-xtask runs outside a target directory")?;
-    Ok(target.join("debug"))
-}
-
-fn repository_root() -> anyhow::Result<PathBuf> {
-    let manifest = std::env::var_os("CARGO_MANIFEST_DIR").context("start me with `cargo xtask`")?;
-    Path::new(&manifest)
-        .ancestors()
-        .nth(2)
-        .map(Path::to_path_buf)
-        .context("crates/xtask lies two levels below the root")
 }
 
 #[cfg(test)]
