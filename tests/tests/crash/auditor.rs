@@ -1,10 +1,10 @@
 //! The auditor is audited: every kind of damage to a database that is in order has to be seen.
 
+use credenza_tests::database::Database;
 use credenza_tests::process::{Credenza, Options};
 use rusqlite::Connection;
 
 use crate::books::Books;
-use crate::database::Database;
 use crate::first_start::issue_one;
 
 /// Each leaves the tables readable and breaks one rule.

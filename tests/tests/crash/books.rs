@@ -3,10 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use credenza_tests::database::Database;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-
-use crate::database::Database;
 
 /// Kinds of the events of an issuance, for rule 11.
 const KINDS: [&str; 15] = [

@@ -3,6 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
+use credenza_tests::database::Database;
 use credenza_tests::process::{Credenza, Options};
 use credenza_tests::running::Running;
 use credenza_tests::wallet::Wallet;
@@ -10,7 +11,6 @@ use credenza_tests::{binaries, ports};
 use serde_json::json;
 
 use crate::books::Books;
-use crate::database::Database;
 use crate::storm::{between, rounds};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

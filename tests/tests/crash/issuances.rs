@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use credenza_tests::database::Database;
 use credenza_tests::postgres;
 use credenza_tests::process::{Credenza, Options};
 
 use crate::books::Books;
-use crate::database::Database;
 use crate::storm::{self, Aftermath};
 
 /// Requests live long enough for every restart.

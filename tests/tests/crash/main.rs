@@ -20,12 +20,17 @@
 //! 10. A request that ended holds no claims, no credential and no PIN any more.
 //! 11. Every row of the ledger is canonical JSON of a known kind that says the same as its columns.
 //!
+//! With the keys in a vault (`vault_steps`) the server dies at each step of the signing path by name, and what the simulator
+//! has logged has to agree with the ledger attempt by attempt (`credenza_tests::reconciliation`), within the vault's limit.
+//!
 //! `CREDENZA_CRASH_ROUNDS` says how many kills (12 by default, fewer on PostgreSQL).
 
 mod auditor;
 mod books;
-mod database;
 mod first_start;
 mod issuances;
 mod storm;
+mod vault_balancer;
+mod vault_site;
+mod vault_steps;
 mod wallets;

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use credenza_tests::callbacks::Sink;
+use credenza_tests::database::Database;
 use credenza_tests::process::Credenza;
 use tokio::task::JoinSet;
 
-use crate::database::Database;
 use crate::wallets::{Issuance, World};
 
 /// People served at a time.
@@ -81,7 +81,7 @@ pub async fn run(credenza: Credenza, database: &Database, rounds: usize) -> Afte
 }
 
 /// Shows a person's panic at once.
-fn fail_early(people: &mut JoinSet<()>) {
+pub fn fail_early(people: &mut JoinSet<()>) {
     if let Some(ended) = people.try_join_next() {
         ended.expect("nobody is turned away");
         panic!("somebody went home early");
@@ -123,7 +123,8 @@ async fn wait_for_callbacks(sink: &Sink, journal: &[Issuance]) {
     }
 }
 
-async fn wait_for_the_sweep(database: &Database) {
+/// Waits until every attempt has its outcome and every callback its end.
+pub async fn wait_for_the_sweep(database: &Database) {
     let until = Instant::now() + SWEEP_LIMIT;
     let open = "SELECT (SELECT count(*) FROM attempt WHERE state = 'open') \
                 + (SELECT count(*) FROM outbox WHERE state = 'pending')";

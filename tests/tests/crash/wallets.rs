@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use credenza_tests::process::{Answer, Credenza};
+use credenza_tests::process::{Answer, Credenza, Ready};
 use serde_json::{Map, Value, json};
 use wallet::clock::system_now;
 use wallet::credential::Expected;
@@ -35,6 +35,22 @@ pub struct Issuance {
     pub took: Duration,
 }
 
+/// Where front ends and wallets find the service.
+pub struct Place {
+    /// The origins, the authority and the contract.
+    pub ready: Ready,
+    /// The front end's client.
+    pub client: reqwest::Client,
+    /// The base URL for front ends, without a slash at the end.
+    pub base: String,
+    /// The front end's access token.
+    pub token: String,
+    /// Where callbacks go, if anywhere.
+    pub callback: Option<String>,
+    /// Whether requests may be refused because the vault's limit is used up.
+    pub is_limited: bool,
+}
+
 /// What all of them share.
 pub struct World {
     session: Session,
@@ -43,7 +59,8 @@ pub struct World {
     token: String,
     authority: String,
     manifest: String,
-    callback: String,
+    callback: Option<String>,
+    is_limited: bool,
     closing: AtomicBool,
     /// Everything that was accepted, from the moment of its acceptance.
     journal: Mutex<Vec<Issuance>>,
@@ -52,17 +69,30 @@ pub struct World {
 impl World {
     /// Against this server, with callbacks to `callback`.
     pub async fn new(credenza: &Credenza, callback: String) -> Arc<Self> {
-        let ready = credenza.ready();
+        Self::at(Place {
+            ready: credenza.ready().clone(),
+            client: credenza.client(),
+            base: credenza.base_http(),
+            token: credenza.token().await,
+            callback: Some(callback),
+            is_limited: false,
+        })
+    }
+
+    /// At this place, with connections of its own.
+    pub fn at(place: Place) -> Arc<Self> {
+        let ready = place.ready;
         let ca = ready.ca_file.as_ref().map(|file| std::fs::read(file).expect("the CA's certificate"));
         let client = wallet::http::client(ca.as_deref()).expect("a wallet's client");
         Arc::new(Self {
             session: Session::new(client),
-            front_end: credenza.client(),
-            create_url: credenza.base_http() + "/v1.0/verifiableCredentials/createIssuanceRequest",
-            token: credenza.token().await,
+            front_end: place.client,
+            create_url: place.base + "/v1.0/verifiableCredentials/createIssuanceRequest",
+            token: place.token,
             authority: ready.authority_did.clone().expect("an authority"),
             manifest: ready.manifest_url.clone().expect("a manifest"),
-            callback,
+            callback: place.callback,
+            is_limited: place.is_limited,
             closing: AtomicBool::new(false),
             journal: Mutex::new(Vec::new()),
         })
@@ -100,8 +130,10 @@ impl World {
             "type": "any",
             "manifest": self.manifest,
             "claims": {"given_name": "Ada", "family_name": "Lovelace", "programme": "Mathematics", "student_number": "1815"},
-            "callback": {"url": self.callback, "state": "crash", "headers": {"api-key": "front-end"}},
         });
+        if let Some(url) = &self.callback {
+            body["callback"] = json!({"url": url, "state": "crash", "headers": {"api-key": "front-end"}});
+        }
         if with_pin {
             body["pin"] = json!({"value": PIN, "length": PIN.len()});
         }
@@ -114,6 +146,10 @@ impl World {
         // The connection may end in the middle of the answer.
         let body = response.bytes().await.ok()?;
         let answer = Answer { status, headers: Default::default(), body: body.to_vec() };
+        if self.is_limited && status == 429 {
+            tokio::time::sleep(PAUSE).await;
+            return None;
+        }
         assert_eq!(status, 201, "{}", answer.text());
         let (answer, mut journal) = (answer.json(), self.journal.lock().expect("not poisoned"));
         let text = |name: &str| answer[name].as_str().expect("a text").to_owned();

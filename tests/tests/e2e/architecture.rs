@@ -11,7 +11,7 @@ use serde_json::Value;
 use xtask::tools::Tool;
 
 /// Our crates and which of ours each may use, outside of its tests.
-const MAY_USE: [(&str, &[&str]); 11] = [
+const MAY_USE: [(&str, &[&str]); 12] = [
     ("credenza-domain", &[]),
     ("credenza-credential", &["credenza-domain"]),
     ("credenza-signer", &["credenza-domain"]),
@@ -42,18 +42,22 @@ const MAY_USE: [(&str, &[&str]); 11] = [
         ],
     ),
     ("wallet", &[]),
+    ("vault-sim", &[]),
     ("xtask", &[]),
     ("credenza-tests", &["wallet", "xtask"]),
 ];
 
 /// These judge the product from outside, so not even their tests may share code with it.
-const SHARES_NOTHING: [&str; 1] = ["wallet"];
+const SHARES_NOTHING: [&str; 2] = ["wallet", "vault-sim"];
 
 /// Dependencies with one home, and who may use them outside of tests.
-const HOMES: [(&str, &[&str]); 4] = [
-    ("rusqlite", &["credenza-store"]),
+const HOMES: [(&str, &[&str]); 7] = [
+    ("rusqlite", &["credenza-store", "credenza-tests"]),
     ("sqlx", &["credenza-store"]),
-    ("reqwest", &["credenza-egress", "wallet", "credenza-tests"]),
+    ("reqwest", &["credenza-egress", "credenza-signer", "wallet", "credenza-tests"]),
+    ("azure_core", &["credenza-signer"]),
+    ("azure_identity", &["credenza-signer"]),
+    ("azure_security_keyvault_keys", &["credenza-signer"]),
     ("actix-web", &["credenza-issuer", "credenza"]),
 ];
 

@@ -3,7 +3,11 @@
 mod architecture;
 mod bad_input;
 mod contracts;
+mod faults;
+mod inbound;
 mod issuance;
+mod key_vault;
 mod limits;
 mod outbox;
 mod store;
+mod vault;

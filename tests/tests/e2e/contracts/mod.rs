@@ -2,7 +2,7 @@
 //! what wallets get while a contract changes.
 
 mod commands;
-mod installation;
+pub mod installation;
 mod pending;
 mod served;
 mod starts;

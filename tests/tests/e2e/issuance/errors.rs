@@ -3,7 +3,7 @@
 use credenza_tests::process::Answer;
 
 /// Outer code and message by status (Entra Verified ID, error codes).
-const OUTER: [(u16, &str, &str); 9] = [
+const OUTER: [(u16, &str, &str); 10] = [
     (400, "badRequest", "The request is invalid."),
     (401, "unauthorized", "The requested resource requires authentication"),
     (403, "forbidden", "Missing permissions to fulfill this request."),
@@ -12,6 +12,7 @@ const OUTER: [(u16, &str, &str); 9] = [
     (409, "conflict", "The server can't fulfill the request due to a server conflict."),
     (413, "payloadTooLarge", "The payload is too large."),
     (415, "unsupportedMediaType", "The specified media type is unsupported."),
+    (429, "tooManyRequests", "Too many requests, try again later."),
     (503, "serviceUnavailable", "The server is temporarily unavailable, please try again later."),
 ];
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use store::{Store, Write, Written};
 
-use super::fixture::Fixture;
+use super::fixture::{Fixture, no_meters};
 use super::on_both;
 use super::rows::{Ids, tenant};
 
@@ -27,7 +27,9 @@ async fn compete(f: &Fixture, batch: impl Fn(usize) -> Vec<Write>) -> Vec<Vec<Wr
         .map(|n| {
             let writes: Vec<Arc<Write>> = batch(n).into_iter().map(Arc::new).collect();
             let store: Arc<Store> = Arc::clone(&stores[n % 2]);
-            tokio::spawn(async move { store.commit(writes).await.expect("nobody fails") })
+            tokio::spawn(
+                async move { store.commit(writes, &no_meters()).await.expect("nobody fails").written },
+            )
         })
         .collect();
     let mut results = Vec::new();

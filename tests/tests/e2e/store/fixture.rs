@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use credenza_tests::postgres::{self, TestDatabase};
-use domain::{Clock, Timestamp};
-use store::{DatabaseUrl, Store, StoreError, Write, Written};
+use domain::{BootClock, BootTime, Clock, Timestamp};
+use store::{BudgetRule, Committed, DatabaseUrl, NoMeters, Store, StoreError, Write, Written};
 use tempfile::TempDir;
 
 /// The suite's first moment.
@@ -19,6 +19,32 @@ impl Clock for TestClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_millis(self.0.load(Ordering::SeqCst))
     }
+}
+
+/// A machine's time since its start that stands still until it is moved.
+#[derive(Default)]
+pub struct TestBoot(AtomicI64);
+
+impl TestBoot {
+    /// Lets time pass, in milliseconds.
+    pub fn pass(&self, millis: i64) {
+        self.0.fetch_add(millis, Ordering::SeqCst);
+    }
+}
+
+impl BootClock for TestBoot {
+    fn now(&self) -> BootTime {
+        BootTime::from_nanos(u64::try_from(self.0.load(Ordering::SeqCst)).unwrap() * 1_000_000)
+    }
+
+    fn boot_id(&self) -> String {
+        "the suite's".to_owned()
+    }
+}
+
+/// The rule of a process whose keys have no limit.
+pub fn no_meters() -> Arc<dyn BudgetRule> {
+    Arc::new(NoMeters(TestBoot::default()))
 }
 
 enum Place {
@@ -135,8 +161,16 @@ impl Fixture {
 
     /// Commits changes together.
     pub async fn batch(&self, writes: Vec<Write>) -> Vec<Written> {
-        let writes = writes.into_iter().map(Arc::new).collect();
-        self.store.commit(writes).await.expect("no member fails a batch")
+        self.metered(writes, &no_meters()).await.expect("no member fails a batch").written
+    }
+
+    /// The same under a rule.
+    pub async fn metered(
+        &self,
+        writes: Vec<Write>,
+        rule: &Arc<dyn BudgetRule>,
+    ) -> Result<Committed, StoreError> {
+        self.store.commit(writes.into_iter().map(Arc::new).collect(), rule).await
     }
 
     /// Runs a statement beside the store; rows as lines, columns split by `|`, nothing for NULL: as `psql` prints them.

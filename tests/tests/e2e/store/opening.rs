@@ -25,7 +25,7 @@ async fn what_was_written_is_there_after_opening_again(f: Fixture) {
 async fn a_newer_schema_is_refused(f: Fixture) {
     f.sql("INSERT INTO schema_migration (version, checksum) VALUES (99, 'of the future')");
     let refused = f.open_again().await.err();
-    assert!(matches!(refused, Some(StoreError::SchemaTooNew { found: 99, known: 1 })), "{refused:?}");
+    assert!(matches!(refused, Some(StoreError::SchemaTooNew { found: 99, known: 3 })), "{refused:?}");
 }
 
 async fn a_changed_migration_is_refused(f: Fixture) {
@@ -36,7 +36,8 @@ async fn a_changed_migration_is_refused(f: Fixture) {
 
 async fn a_migration_runs_once(f: Fixture) {
     drop(f.open_again().await.expect("it opens again"));
-    assert_eq!(f.sql("SELECT version, length(checksum) FROM schema_migration"), "1|16");
+    let ran = f.sql("SELECT version, length(checksum) FROM schema_migration ORDER BY version");
+    assert_eq!(ran, "1|16\n2|16\n3|16");
 }
 
 async fn it_answers(f: Fixture) {

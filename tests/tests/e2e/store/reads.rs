@@ -31,9 +31,10 @@ async fn a_flood_of_reads_leaves_room_for_changes() {
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert!(reads.iter().all(|read| !read.is_finished()), "they wait for the lock or for a connection");
     let note = Event::new(&ids.subject(), EventKind::ContractFetched, f.now());
-    let change = f.store.commit(vec![std::sync::Arc::new(Write::Note(Box::new(note)))]);
+    let rule = super::fixture::no_meters();
+    let change = f.store.commit(vec![std::sync::Arc::new(Write::Note(Box::new(note)))], &rule);
     let written = tokio::time::timeout(Duration::from_secs(2), change).await;
-    assert_eq!(written.expect("a change finds a connection").unwrap(), [Written::Done]);
+    assert_eq!(written.expect("a change finds a connection").unwrap().written, [Written::Done]);
     assert!(reads.iter().all(|read| !read.is_finished()), "the lock was held all the time");
     lock.join().unwrap();
     for read in reads {

@@ -7,7 +7,7 @@ use domain::{
     TenantId, TransactionId,
 };
 use store::{
-    CallbackRow, CredentialOutcome, Effect, NewRequest, OpenIntent, Outcome, Reattempt, Report,
+    Answer, CallbackRow, CredentialOutcome, Effect, NewRequest, OpenIntent, Outcome, Reattempt, Report,
     RequestChange, StoredRequest, Write, Written,
 };
 use uuid::Uuid;
@@ -70,7 +70,7 @@ pub fn signing_key(id: &str) -> SigningKey {
         id: KeyId::new(id),
         key: KeyRef { backend: "software".into(), name: format!("slot-{id}"), version: "v1".into() },
         algorithm: SignatureAlgorithm::Es256,
-        public: EcPoint { x: [7; 32], y: [255; 32] },
+        public: EcPoint::new(&[7; 32], &[255; 32]).unwrap(),
         state: KeyState::Prepared,
         prepared_at: domain::Timestamp::from_millis(1),
     }
@@ -97,6 +97,7 @@ impl Fixture {
             payload: "sealed claims".into(),
             callback: Some("sealed callback".into()),
             pin_hash: Some("keyed hash".into()),
+            meters: Vec::new(),
             event: self.event(ids, EventKind::RequestCreated),
         }
     }
@@ -120,7 +121,9 @@ impl Fixture {
             input: "sealed input".into(),
             status: None,
             created_at: self.now(),
-            deadline: self.now().plus_millis(PATIENCE),
+            patience_ms: PATIENCE,
+            needs: Vec::new(),
+            requested_at: None,
             replaces: None,
             event: self.event(ids, EventKind::SigningIntent),
         }
@@ -160,7 +163,8 @@ impl Fixture {
             request: Some(ids.request),
             after,
             started_at: self.now(),
-            deadline: self.now().plus_millis(PATIENCE),
+            patience_ms: PATIENCE,
+            needs: Vec::new(),
             event: self.event(ids, EventKind::SigningIntent),
         }
     }
@@ -173,9 +177,12 @@ impl Fixture {
             request: Some(ids.request),
             outcome: if effect.is_some() { "signed" } else { "throttled" },
             provider_request_id: Some("exchange 1".into()),
+            status: Some(if effect.is_some() { 200 } else { 429 }),
             latency_us: 1234,
             finished_at: self.now(),
             effect,
+            slots: Vec::new(),
+            answer: Answer::Given,
             event: self.event(ids, EventKind::SigningOutcome).with("attempt", attempt),
         }
     }

@@ -72,7 +72,7 @@ fn software_key(version: &str) -> SoftwareKeyRow {
         name: "slot".into(),
         version: version.into(),
         algorithm: SignatureAlgorithm::Es256k,
-        public: EcPoint { x: [0; 32], y: [0xab; 32] },
+        public: EcPoint::new(&[0; 32], &[0xab; 32]).unwrap(),
         sealed: "sealed key".into(),
         disabled: false,
     }
