@@ -19,6 +19,7 @@ pub mod error;
 #[cfg(feature = "key-vault")]
 pub mod key_vault;
 pub mod keyring;
+pub mod leave;
 pub mod permit;
 pub mod receipt;
 pub mod software;
@@ -26,10 +27,9 @@ pub mod software;
 pub use backend::{Capabilities, CreatedKey, KeyAdmin, ListedKey, Signed, Signer, Unsupported};
 pub use boot_clock::SystemBootClock;
 pub use build::{Backend, BuildError, SignerConfig, Signers, build};
-pub use error::{
-    Denial, InvalidResponse, Retry, SignError, SignErrorKind, TokenProblem, Unreachability,
-};
+pub use error::{Denial, InvalidResponse, Retry, SignError, SignErrorKind, TokenProblem, Unreachability};
 pub use keyring::{Binding, Keyring, KeyringError};
+pub use leave::Leave;
 pub use permit::{Permit, PermitMint, PermitTerms};
 pub use receipt::Receipt;
 pub use software::{OpenError, RowsError, SealedKey, SealedKeyRows, SoftwareBackend};

@@ -8,11 +8,13 @@
 //!
 //! - it never falls below the row's `last`, and what a step back of the database's clock took goes into `shift`;
 //! - a process lets it advance by no more than the process's own boot-time clock did since its earlier readings;
-//! - a reading that cannot be compared with an earlier one (the process is new, the database runs anew) does not
-//!   advance it, and neither does one that took too long;
-//! - whenever a process held it back, or saw the database's clock lose time, it adds that to the row's `lost`, and
-//!   other processes allow that much less: otherwise one that slept meanwhile would let a later step forward of the
-//!   database's clock make up for it in an instant (`docs/adr/0016-time-that-was-lost-stays-lost.md`).
+//! - a reading that cannot be compared with an earlier one (the process is new, the database runs anew, the reading
+//!   before took too long) does not advance it, and neither does one that took too long itself;
+//! - what it fell behind stays lost: whenever a process holds it back, or sees the database's clock lose time, the row
+//!   takes that down, and every other process allows that much less. Otherwise one that slept meanwhile would let a later
+//!   step forward of the database's clock make up for it in an instant. What nobody could measure (a reading that
+//!   cannot be compared, a clock that went back) makes every process begin anew
+//!   (`docs/adr/0016-lost-time-stays-lost.md`).
 
 use std::time::Duration;
 
@@ -108,7 +110,8 @@ pub(super) struct BudgetTime {
     /// The sum of all steps forward of the database's clock that somebody noticed, ms. Without it a process that
     /// slept through a step forward and one back would take the clock for one that never lost time.
     pub(super) rises: i64,
-    /// How many readings there were that could not be compared with an earlier one.
+    /// How many readings there were by which nobody could tell how much time had passed. A process that has not seen
+    /// the last of them does not advance budget time with its next reading.
     pub(super) newcomers: u64,
     /// The database's run at the last reading; empty in a new row.
     pub(super) epoch: String,
@@ -139,32 +142,14 @@ impl BudgetTime {
         let raw = reading.database_ms.saturating_sub(self.shift);
 
         // What this process can vouch for, and from there what the time is.
-        let allowed = seen.filter(|seen| seen.newcomers == self.newcomers).map(|seen| {
-            let nanos =
-                seen.ceiling - i128::from(self.lost) * NANOS_PER_MS + boot - distrust(boot - seen.boot);
-            i64::try_from(nanos.div_euclid(NANOS_PER_MS)).unwrap_or(i64::MIN)
-        });
+        let comparable = seen.filter(|seen| seen.newcomers == self.newcomers);
+        let allowed = comparable.map(|seen| seen.allows(self.lost, boot));
         let at = allowed.map_or(self.last, |allowed| raw.min(allowed).max(self.last));
-
-        // How the database's clock moved against this process's since its previous reading, apart from the steps
-        // forward that others have written down.
-        let least = database - boot;
-        let most = database + NANOS_PER_MS - before;
-        let moved = seen.map_or(Moved { least, most, ..Moved::default() }, |seen| {
-            let rises = i128::from(self.rises.saturating_sub(seen.rises)) * NANOS_PER_MS;
-            let then = seen.offset_least + rises;
-            // Its clock may have run slow meanwhile, and so hide a fall.
-            let doubt = distrust(boot - seen.boot);
-            let fell = (then + doubt - most).max(0) / NANOS_PER_MS;
-            let rose = (least - seen.offset_most - rises).max(0) / NANOS_PER_MS;
-            let then = if fell > 0 { then + doubt - fell * NANOS_PER_MS } else { then - doubt };
-            Moved {
-                fell: i64::try_from(fell).unwrap_or(i64::MAX),
-                rose: i64::try_from(rose).unwrap_or(i64::MAX),
-                least: then.max(least),
-                most,
-            }
-        });
+        let (least, most) = (database - boot, database + NANOS_PER_MS - before);
+        let moved = match seen {
+            Some(seen) => seen.moved(self.rises, least, most, boot),
+            None => Moved { fell: 0, rose: 0, least, most },
+        };
         // What fell behind with this reading: by holding back, and by the database's clock itself.
         let shift = reading.database_ms.saturating_sub(at);
         // In a new row the shift is not a correction but the beginning of the count.
@@ -215,14 +200,39 @@ impl BudgetTime {
     }
 }
 
+impl Seen {
+    /// The latest budget time that this process's boot-time clock allows, ms.
+    fn allows(&self, lost: i64, boot: i128) -> i64 {
+        let nanos = self.ceiling - i128::from(lost) * NANOS_PER_MS + boot - distrust(boot - self.boot);
+        i64::try_from(nanos.div_euclid(NANOS_PER_MS)).unwrap_or(i64::MIN)
+    }
+
+    /// How the database's clock moved since, apart from the steps forward that others have written down, if it is now
+    /// ahead by between `least` and `most`.
+    fn moved(&self, rises: i64, least: i128, most: i128, boot: i128) -> Moved {
+        let rises = i128::from(rises.saturating_sub(self.rises)) * NANOS_PER_MS;
+        let then = self.offset_least + rises;
+        // This process's clock may have run slow meanwhile, and so hide a fall.
+        let doubt = distrust(boot - self.boot);
+        let fell = (then + doubt - most).max(0) / NANOS_PER_MS;
+        let rose = (least - self.offset_most - rises).max(0) / NANOS_PER_MS;
+        let accounted = if fell > 0 { then + doubt - fell * NANOS_PER_MS } else { then - doubt };
+        Moved {
+            fell: i64::try_from(fell).unwrap_or(i64::MAX),
+            rose: i64::try_from(rose).unwrap_or(i64::MAX),
+            least: accounted.max(least),
+            most,
+        }
+    }
+}
+
 /// How the database's clock moved against a process's boot-time clock.
-#[derive(Default)]
 struct Moved {
-    /// Back by so many ms at least.
+    /// Back, by so many ms as far as can be told: rather too many.
     fell: i64,
-    /// Forward by so many ms at least.
+    /// Forward, by so many ms at least.
     rose: i64,
-    /// By how much it is ahead now, at least as far as `fell` is written down, and at most: nanoseconds.
+    /// By how much it is ahead now, at least as far as `fell` does not account for it, and at most: nanoseconds.
     least: i128,
     most: i128,
 }

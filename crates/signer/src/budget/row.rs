@@ -54,10 +54,21 @@ pub struct Snapshot {
 }
 
 impl Row {
-    /// The row of a meter that was never used.
+    /// The row of a meter that was never used. Where its row may have been lost it is [`Row::after_loss`].
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The row of a meter that was used before and whose row is gone, with the commits that made it. What they granted may
+    /// still be out, so nothing is granted before it has left every window.
+    #[must_use]
+    pub fn after_loss(meter: &Meter, reading: &Reading) -> (Self, Opened) {
+        let mut row = Self::new();
+        let mut opened = row.open(meter, reading, &Witness::default());
+        row.time.paused_until = opened.now.at.saturating_add(millis(meter.lost_commit_pause()));
+        opened.now.may_grant = false;
+        (row, opened)
     }
 
     /// Sets the row's time from a reading made after the row was locked, and lets slots return whose time has come.
@@ -187,8 +198,9 @@ impl Row {
         paused.max(next)
     }
 
-    /// Decides about one request to be created, and takes its token if it is admitted. Where a request's signatures go
-    /// to several vaults, every row has to admit it; ask [`Row::would_admit`] of all before taking from any.
+    /// Decides about one request to be created, and takes its token if it is admitted. Where one alternative
+    /// of a request's signatures needs several rows, all have to admit it; ask [`Row::would_admit`] of all before taking
+    /// from any.
     pub fn admit(&mut self, meter: &Meter, now: Now) -> Admission {
         let admission = self.would_admit(meter, now.at);
         if let (Admission::Admitted, Some(flow)) = (admission, self.flow(meter, now.at)) {

@@ -31,6 +31,9 @@ pub enum RowError {
     /// It is, but what it says cannot be.
     #[error("the budget row contradicts itself")]
     Impossible,
+    /// It cannot be put into words. Nothing in a row is known to make this happen.
+    #[error("the budget row cannot be written")]
+    Unwritable(#[source] serde_json::Error),
 }
 
 #[derive(Deserialize)]
@@ -122,8 +125,10 @@ impl Row {
     }
 
     /// The text to keep.
-    #[must_use]
-    pub fn to_text(&self) -> String {
+    ///
+    /// # Errors
+    /// [`RowError::Unwritable`]; the transaction must fail then, because another text in its place would lose slots.
+    pub fn to_text(&self) -> Result<String, RowError> {
         let pool = |operations| self.pools.get(&operations).and_then(PoolText::of);
         let text = RowText {
             v: SCHEMA,
@@ -132,8 +137,7 @@ impl Row {
             create_key: pool(Operations::CreateKey),
             gate: GateText::of(&self.gate),
         };
-        // Only maps with keys that are no strings could fail, and there is none.
-        serde_json::to_string(&text).unwrap_or_default()
+        serde_json::to_string(&text).map_err(RowError::Unwritable)
     }
 }
 

@@ -18,6 +18,7 @@ use super::config::Protection;
 use super::exchange::{Allowance, Exchange, Outcome};
 use super::{KeyDescription, KeyVaultBackend, context, keys, malformed, method_options};
 use crate::backend::{CreatedKey, KeyAdmin, ListedKey, is_valid_slot};
+use crate::budget::Operations;
 use crate::error::{SignError, SignErrorKind};
 
 impl KeyVaultBackend {
@@ -42,7 +43,7 @@ impl KeyVaultBackend {
     }
 
     async fn read(&self, name: &str, version: Option<&str>) -> Result<KeyDescription, SignError> {
-        let exchange = self.admin_exchange(Allowance::Once);
+        let exchange = self.admin_exchange(Allowance::Once, Operations::Sign);
         let options = KeyClientGetKeyOptions {
             key_version: version.map(str::to_owned),
             method_options: method_options(&exchange),
@@ -74,7 +75,7 @@ impl KeyVaultBackend {
     }
 
     async fn make(&self, slot: &str, algorithm: SignatureAlgorithm) -> Result<KeyDescription, SignError> {
-        let exchange = self.admin_exchange(Allowance::Once);
+        let exchange = self.admin_exchange(Allowance::Once, Operations::CreateKey);
         let parameters = CreateKeyParameters {
             kty: Some(match self.protection {
                 Protection::Hsm => KeyType::EcHsm,
@@ -99,8 +100,9 @@ impl KeyVaultBackend {
         Ok(description)
     }
 
+    /// All versions of a key. One operation for the budget per page of 25.
     async fn versions(&self, name: &str) -> Result<Vec<Version>, SignError> {
-        let exchange = self.admin_exchange(Allowance::Pages);
+        let exchange = self.admin_exchange(Allowance::Pages, Operations::Sign);
         let options = KeyClientListKeyPropertiesVersionsOptions {
             method_options: PagerOptions { context: context(&exchange), ..PagerOptions::default() },
             ..KeyClientListKeyPropertiesVersionsOptions::default()
@@ -127,7 +129,7 @@ impl KeyVaultBackend {
 
     /// The names of all keys. One operation for the budget per page of 25.
     async fn names(&self) -> Result<Vec<String>, SignError> {
-        let exchange = self.admin_exchange(Allowance::Pages);
+        let exchange = self.admin_exchange(Allowance::Pages, Operations::Sign);
         let options = KeyClientListKeyPropertiesOptions {
             method_options: PagerOptions { context: context(&exchange), ..PagerOptions::default() },
             ..KeyClientListKeyPropertiesOptions::default()
@@ -232,7 +234,7 @@ impl KeyAdmin for KeyVaultBackend {
 
     async fn disable(&self, key: &KeyRef) -> Result<(), SignError> {
         self.check(key)?;
-        let exchange = self.admin_exchange(Allowance::Once);
+        let exchange = self.admin_exchange(Allowance::Once, Operations::Sign);
         let attributes = KeyAttributes { enabled: Some(false), ..KeyAttributes::default() };
         let parameters = UpdateKeyPropertiesParameters {
             key_attributes: Some(attributes),

@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use domain::{BootClock, BootTime};
 
+use crate::budget::Operations;
 use crate::error::SignError;
+use crate::leave::Leave;
 use crate::receipt::Receipt;
 
 /// What came of it.
@@ -30,7 +32,7 @@ pub(super) enum Outcome {
 pub(super) enum Allowance {
     /// A signature, or one step of key administration.
     Once,
-    /// A list with its pages.
+    /// A list with its pages, each of which the vault counts.
     Pages,
 }
 
@@ -57,6 +59,11 @@ impl Gate {
         open
     }
 
+    /// Whether the deadline has come.
+    pub(super) fn is_over(&self) -> bool {
+        self.clock.now() >= self.deadline
+    }
+
     /// How long is left.
     pub(super) fn left(&self) -> Duration {
         self.deadline.since(self.clock.now())
@@ -77,29 +84,54 @@ pub(super) struct Exchange {
     pub(super) attempt: Option<String>,
     pub(super) gate: Arc<Gate>,
     allowance: Allowance,
+    /// Whoever holds slots for it, and what each of its requests counts as.
+    leave: Option<(Leave, Operations)>,
     taken: AtomicBool,
     outcome: Mutex<Outcome>,
 }
 
 impl Exchange {
+    /// One on a permit, which is all the leave it needs.
     pub(super) fn new(attempt: Option<String>, gate: Gate, allowance: Allowance) -> Arc<Self> {
+        Self::under(None, attempt, gate, allowance)
+    }
+
+    /// One outside of the signing path: each request is taken from this leave.
+    pub(super) fn under(
+        leave: Option<(Leave, Operations)>,
+        attempt: Option<String>,
+        gate: Gate,
+        allowance: Allowance,
+    ) -> Arc<Self> {
         Arc::new(Self {
             attempt,
             gate: Arc::new(gate),
             allowance,
+            leave,
             taken: AtomicBool::new(false),
             outcome: Mutex::new(Outcome::Open),
         })
     }
 
-    /// Takes the leave to send. False the second time, unless it is for the pages of a list.
+    /// Takes the leave to send. False the second time, unless it is for the pages of a list, and false without a slot.
     pub(super) fn take(&self) -> bool {
         let taken = self.taken.swap(true, Ordering::AcqRel);
-        !taken || self.allowance == Allowance::Pages
+        if taken && self.allowance == Allowance::Once {
+            return false;
+        }
+        self.leave.as_ref().is_none_or(|(leave, operations)| leave.begin(*operations))
     }
 
     /// Records an outcome. The first failure stays: what happens afterwards follows from it.
     pub(super) fn record(&self, outcome: Outcome) {
+        let answered = match &outcome {
+            Outcome::Open => false,
+            Outcome::Failed(error) => error.answered(),
+            Outcome::Answered(receipt) => receipt.answered(),
+        };
+        if let Some((leave, _)) = self.leave.as_ref().filter(|_| answered) {
+            leave.answered();
+        }
         let mut held = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
         if !matches!(*held, Outcome::Failed(_)) {
             *held = outcome;

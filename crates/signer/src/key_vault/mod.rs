@@ -49,9 +49,10 @@ pub use config::{KeyVaultConfig, Protection, VaultConfigError, VaultCredential, 
 pub use keys::KeyDescription;
 
 use crate::backend::{Capabilities, Signed, Signer, is_valid_slot};
-use crate::budget::Meter;
+use crate::budget::{Meter, Operations};
 use crate::build::Backend;
 use crate::error::{Cause, InvalidResponse, SignError, SignErrorKind};
+use crate::leave::Leave;
 use crate::permit::Permit;
 use crate::receipt::Receipt;
 use credentials::OfficialCredential;
@@ -179,10 +180,13 @@ impl KeyVaultBackend {
         self.describe(key).await
     }
 
-    /// An exchange outside of the signing path.
-    fn admin_exchange(&self, allowance: Allowance) -> Arc<Exchange> {
-        let deadline = self.clock.now().plus(self.timeouts.admin);
-        Exchange::new(None, Gate::new(self.clock.clone(), deadline), allowance)
+    /// An exchange outside of the signing path, within the time and the slots of whoever asks for it.
+    fn admin_exchange(&self, allowance: Allowance, operations: Operations) -> Arc<Exchange> {
+        let leave = Leave::current();
+        let own = self.clock.now().plus(self.timeouts.admin);
+        let deadline = leave.as_ref().map_or(own, |leave| leave.until().min(own));
+        let gate = Gate::new(self.clock.clone(), deadline);
+        Exchange::under(leave.map(|leave| (leave, operations)), None, gate, allowance)
     }
 
     /// Waits for an SDK call, and takes the outcome from its exchange: the SDK's own errors have no kinds.

@@ -20,8 +20,10 @@ use domain::{Digest, KeyRef, SignatureAlgorithm, Timestamp};
 use futures_util::TryStreamExt;
 
 use super::exchange::{Allowance, Outcome};
-use super::{API_VERSION, KeyVaultBackend, context, http, method_options, parameters};
+use super::transport::while_open;
+use super::{API_VERSION, KeyVaultBackend, answer, context, http, method_options, parameters};
 use crate::backend::is_valid_slot;
+use crate::budget::Operations;
 use crate::error::{Denial, SignError, SignErrorKind};
 
 /// Something that an identity may be allowed to do.
@@ -134,7 +136,7 @@ impl KeyVaultBackend {
     }
 
     async fn try_list(&self) -> Result<(), SignError> {
-        let exchange = self.admin_exchange(Allowance::Once);
+        let exchange = self.admin_exchange(Allowance::Once, Operations::Sign);
         let options = KeyClientListKeyPropertiesOptions {
             maxresults: Some(1),
             method_options: PagerOptions { context: context(&exchange), ..PagerOptions::default() },
@@ -155,7 +157,7 @@ impl KeyVaultBackend {
     }
 
     async fn try_sign(&self, key: &KeyRef) -> Result<(), SignError> {
-        let exchange = self.admin_exchange(Allowance::Once);
+        let exchange = self.admin_exchange(Allowance::Once, Operations::Sign);
         let digest = Digest::Sha256([0; 32]);
         let body = parameters(SignatureAlgorithm::Es256, &digest).ok_or(SignErrorKind::InvalidRequest)?;
         let body = body.try_into().map_err(|_source: azure_core::Error| SignErrorKind::InvalidRequest)?;
@@ -169,7 +171,7 @@ impl KeyVaultBackend {
     }
 
     async fn try_update(&self, key: &KeyRef) -> Result<(), SignError> {
-        let exchange = self.admin_exchange(Allowance::Once);
+        let exchange = self.admin_exchange(Allowance::Once, Operations::Sign);
         let body = UpdateKeyPropertiesParameters::default();
         let body = body.try_into().map_err(|_source: azure_core::Error| SignErrorKind::InvalidRequest)?;
         let options = KeyClientUpdateKeyPropertiesOptions {
@@ -182,7 +184,7 @@ impl KeyVaultBackend {
     }
 
     async fn try_create(&self) -> Result<(), SignError> {
-        let exchange = self.admin_exchange(Allowance::Once);
+        let exchange = self.admin_exchange(Allowance::Once, Operations::CreateKey);
         let body = CreateKeyParameters {
             // No such type: nothing is made.
             kty: Some(KeyType::UnknownValue("none".to_owned())),
@@ -195,7 +197,7 @@ impl KeyVaultBackend {
     }
 
     async fn try_backup(&self) -> Result<(), SignError> {
-        let exchange = self.admin_exchange(Allowance::Once);
+        let exchange = self.admin_exchange(Allowance::Once, Operations::Sign);
         let options = KeyClientBackupKeyOptions { method_options: method_options(&exchange) };
         let answer = self.call(&exchange, self.client.backup_key(&nobody(), Some(options))).await;
         answer.map(|_answer| ())
@@ -209,7 +211,8 @@ impl KeyVaultBackend {
         }
     }
 
-    /// Asks without a token, to see what the vault wants. It is not counted against the vault's limit.
+    /// Asks without a token, to see what the vault wants. One operation for the budget: nobody documents that a refused
+    /// one is not counted.
     ///
     /// # Errors
     /// [`SignError`] if the vault cannot be reached: TLS and DNS failures with their cause.
@@ -217,10 +220,18 @@ impl KeyVaultBackend {
         let mut url = self.url.clone();
         url.set_path("/keys");
         url.set_query(Some(&format!("api-version={API_VERSION}")));
+        let exchange = self.admin_exchange(Allowance::Once, Operations::Sign);
+        if !exchange.take() {
+            return Err(SignErrorKind::PermitSpent.into());
+        }
         let started = Instant::now();
-        let asked = self.http.get(url).timeout(self.timeouts.admin).send().await;
-        let response = asked.map_err(|error| SignError::from(http::failure(error, false)))?;
+        let asked = self.http.get(url).timeout(exchange.gate.left()).send();
+        let response = while_open(&exchange.gate, asked)
+            .await?
+            .map_err(|error| SignError::from(http::failure(error, false)))?;
         let latency = started.elapsed();
+        let receipt = answer::receipt(response.status().as_u16(), &http::headers(response.headers()));
+        exchange.record(Outcome::Answered(receipt));
         let text = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
         let challenge = text("www-authenticate").unwrap_or_default();
         let vault_time = text("date").and_then(|date| parse_rfc7231(date).ok());

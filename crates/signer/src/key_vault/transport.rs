@@ -10,7 +10,9 @@
 //! the SDK holds is a placeholder.
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -27,7 +29,7 @@ use reqwest::header::HeaderValue;
 use super::answer;
 use super::body::GatedBody;
 use super::config::authority;
-use super::exchange::{Exchange, Outcome};
+use super::exchange::{Exchange, Gate, Outcome};
 use super::http;
 use super::tokens::{Token, Tokens};
 use crate::error::{InvalidResponse, SignError, SignErrorKind, TokenProblem};
@@ -130,19 +132,17 @@ impl VaultTransport {
         bearer.set_sensitive(true);
         let head = http::request(&self.client, request).ok_or(SignErrorKind::InvalidRequest)?;
         let mut builder = head.header(reqwest::header::AUTHORIZATION, bearer);
-        if bytes.is_empty() {
-            // Nothing to gate in the body: judged here, before a connection is sought.
-            if !exchange.gate.pass() {
-                return Err(SignErrorKind::PermitExpired);
-            }
+        let sent = if bytes.is_empty() {
             if !request.method().is_safe() {
                 builder = builder.header(reqwest::header::CONTENT_LENGTH, 0);
             }
+            // Nothing to gate in the body.
+            while_open(&exchange.gate, builder.send()).await?
         } else {
             let body = GatedBody::new(bytes.clone(), exchange.gate.clone());
-            builder = builder.body(reqwest::Body::wrap(body));
-        }
-        builder.send().await.map_err(|error| {
+            builder.body(reqwest::Body::wrap(body)).send().await
+        };
+        sent.map_err(|error| {
             if exchange.gate.is_expired() {
                 SignErrorKind::PermitExpired
             } else {
@@ -150,6 +150,22 @@ impl VaultTransport {
             }
         })
     }
+}
+
+/// Sends a request without a body, which can only be judged between its steps: before a connection is sought and each
+/// time that one is waited for, so that a machine which slept meanwhile sends nothing late.
+pub(super) async fn while_open<T>(gate: &Gate, sending: impl Future<Output = T>) -> Result<T, SignErrorKind> {
+    if !gate.pass() {
+        return Err(SignErrorKind::PermitExpired);
+    }
+    let mut sending = pin!(sending);
+    std::future::poll_fn(|context| {
+        if gate.is_over() {
+            return Poll::Ready(Err(SignErrorKind::TimedOut { may_have_signed: true }));
+        }
+        sending.as_mut().poll(context).map(Ok)
+    })
+    .await
 }
 
 /// For the SDK: the exchange has the reason.

@@ -143,16 +143,16 @@ impl Character {
                 slow_commit: odds(random, 250, 100),
                 slow_lock: odds(random, 300, 150),
                 rough_reading: odds(random, 300, 300),
-                slow_reading: odds(random, 250, 60),
+                slow_reading: if theme == Theme::Newcomers { 250 } else { odds(random, 250, 60) },
                 frozen: if losing {
-                    random.pick(&[20, 150])
+                    random.pick(&[20, 60, 150])
                 } else {
                     odds(random, 300, if sqlite { 0 } else { 40 })
                 },
-                late_look: if losing { 400 } else { 150 },
+                late_look: if losing { 600 } else { 150 },
                 late_poll: odds(random, 300, 150),
                 suspended: odds(random, 200, 60),
-                unanswered: if theme == Theme::Clocks { 400 } else { odds(random, 600, 300) },
+                unanswered: if theme == Theme::Clocks || losing { 400 } else { odds(random, 600, 300) },
                 gateway: odds(random, 250, 150),
                 unauthorized: odds(random, 200, 200),
                 recorded_again: odds(random, 300, 250),

@@ -65,7 +65,7 @@ impl Database {
 
     /// Loses every commit made after a time.
     pub(super) fn lose_after(&mut self, time: i64) {
-        let keep = self.log.iter().take_while(|(at, _, _)| *at <= time).count().max(2);
+        let keep = self.log.iter().take_while(|(at, _, _)| *at <= time).count().max(1);
         self.log.truncate(keep);
     }
 }

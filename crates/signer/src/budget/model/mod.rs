@@ -33,7 +33,7 @@ const WINDOW: i64 = 10 * S;
 /// use. The rest covers clocks that run apart over D + W + M.
 const LATEST: i64 = 1908 * MS;
 /// Histories in the ordinary run.
-const HISTORIES: u64 = 3000;
+const HISTORIES: u64 = 2000;
 
 /// A duration as a clock sees it that is wrong by so many millionths.
 fn scaled(duration: i64, millionths: i64) -> i64 {
@@ -55,20 +55,20 @@ fn breaks(rule: Without, seeds: impl IntoIterator<Item = u64>) -> Option<u64> {
     seeds.into_iter().find(|seed| history(*seed, Rules(Some(rule))).overrun.is_some())
 }
 
-fn hold(seeds: std::ops::Range<u64>) {
+fn hold(seeds: impl IntoIterator<Item = u64>) {
     let mut seen = world::Coverage::default();
     for seed in seeds {
         let history = history(seed, Rules(None));
         assert_eq!(history.overrun, None, "seed {seed} holds more than the limit in one window");
         seen.add(&history.coverage);
     }
-    println!("{seen:?}");
     seen.assert_complete();
 }
 
 #[test]
 fn no_window_holds_more_than_the_limit() {
-    hold(0..HISTORIES);
+    // The histories that break without a rule are among those that hold with it.
+    hold((0..HISTORIES).chain(ALL.iter().map(|(_, seed)| *seed)));
 }
 
 #[test]
@@ -76,27 +76,14 @@ fn without_any_one_rule_some_window_does() {
     let mut unseen = Vec::new();
     for (rule, from) in ALL {
         let from = *from;
-        match breaks(*rule, (from..HISTORIES).chain(0..from)) {
-            Some(seed) if seed != from => println!("{rule:?}: seed {seed}"),
+        match breaks(*rule, (from..=from).chain(0..10 * HISTORIES)) {
+            // Whoever changes the generators writes the new seeds down.
+            Some(seed) if seed != from => println!("({rule:?}, {seed})"),
             Some(_) => {}
             None => unseen.push(rule),
         }
     }
     assert!(unseen.is_empty(), "nothing was seen to break without {unseen:?}");
-}
-
-#[test]
-#[ignore]
-fn search() {
-    for rule in [
-        Without::RoundingUp,
-        Without::SlowReading,
-        Without::Distrust,
-        Without::NoMoveAfterReturn,
-        Without::WitnessOfCommits,
-    ] {
-        println!("{rule:?} {:?}", breaks(rule, 0..30000));
-    }
 }
 
 /// `CREDENZA_SEED=7 cargo test -p credenza-signer one_history -- --ignored --nocapture`
@@ -115,5 +102,5 @@ fn one_history() {
 #[ignore = "takes minutes"]
 fn many_more_histories() {
     let histories = std::env::var("CREDENZA_HISTORIES").ok().and_then(|text| text.parse().ok());
-    hold(HISTORIES..HISTORIES + histories.unwrap_or(50_000));
+    hold(0..histories.unwrap_or(50_000));
 }

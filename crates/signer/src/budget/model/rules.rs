@@ -48,6 +48,8 @@ pub(super) enum Without {
     SlowReading,
     /// A change of epoch is not noticed.
     EpochPause,
+    /// A row that is missing is taken for one that never was.
+    MissingRowPause,
     /// A COMMIT with a notice is a success.
     NoticeIsUnknown,
     /// A COMMIT without an answer is a success.
@@ -58,38 +60,42 @@ pub(super) enum Without {
     LostLedger,
     /// A new process's reading means nothing to the others (0016).
     Newcomers,
+    /// Nobody is told of a step forward (0016).
+    Rises,
     /// A boot-time clock is trusted however long nobody compared it (0016).
     Distrust,
 }
 
 /// All of them, each with a seed from which on the search finds a history that breaks the limit.
 pub(super) const ALL: &[(Without, u64)] = &[
-    (Without::ReturnAfterAnswer, 0),
-    (Without::Late, 0),
-    (Without::Guard, 0),
-    (Without::RoundingUp, 0),
-    (Without::RequestIdAsProof, 0),
-    (Without::ReadingAfterAnswers, 0),
-    (Without::OneMove, 0),
-    (Without::NoMoveAfterReturn, 0),
+    (Without::ReturnAfterAnswer, 3),
+    (Without::Late, 4),
+    (Without::Guard, 25),
+    (Without::RoundingUp, 367),
+    (Without::RequestIdAsProof, 5),
+    (Without::ReadingAfterAnswers, 11),
+    (Without::OneMove, 94),
+    (Without::NoMoveAfterReturn, 576),
     (Without::SlotPerAttempt, 0),
-    (Without::OneExchange, 0),
-    (Without::DeadlineAtFirstPoll, 0),
-    (Without::DeadlineFromBefore, 0),
-    (Without::BootTimeDeadline, 0),
-    (Without::OneRow, 0),
+    (Without::OneExchange, 8),
+    (Without::DeadlineAtFirstPoll, 18),
+    (Without::DeadlineFromBefore, 225),
+    (Without::BootTimeDeadline, 36),
+    (Without::OneRow, 1),
     (Without::NeverBelowLast, 0),
-    (Without::BootTimeBound, 0),
-    (Without::FirstReadingStays, 0),
-    (Without::ReadingAfterLock, 0),
-    (Without::SlowReading, 0),
-    (Without::EpochPause, 0),
-    (Without::NoticeIsUnknown, 0),
-    (Without::UnknownIsFailure, 0),
-    (Without::WitnessOfCommits, 0),
-    (Without::LostLedger, 0),
-    (Without::Newcomers, 0),
-    (Without::Distrust, 0),
+    (Without::BootTimeBound, 5),
+    (Without::FirstReadingStays, 97),
+    (Without::ReadingAfterLock, 11),
+    (Without::SlowReading, 21783),
+    (Without::EpochPause, 177),
+    (Without::MissingRowPause, 406),
+    (Without::NoticeIsUnknown, 62),
+    (Without::UnknownIsFailure, 9),
+    (Without::WitnessOfCommits, 1544),
+    (Without::LostLedger, 589),
+    (Without::Newcomers, 662),
+    (Without::Rises, 162_537),
+    (Without::Distrust, 2118),
 ];
 
 /// Which rule, if any, is left out.
@@ -130,6 +136,7 @@ impl Rules {
             match self.0 {
                 Some(Without::BootTimeBound) => seen.ceiling = NO_CEILING,
                 Some(Without::Newcomers) => seen.newcomers = row.time.newcomers,
+                Some(Without::Rises) => seen.rises = row.time.rises,
                 Some(Without::Distrust) => seen.boot = i128::from(reading.boot.nanos()),
                 Some(Without::NeverBelowLast) => seen.at = 0,
                 _ => {}
@@ -160,6 +167,16 @@ impl Rules {
         opened
     }
 
+    /// A server that did not make the tables has no row.
+    pub(super) fn open_missing(self, meter: &Meter, reading: &Reading) -> (Row, Opened) {
+        if self.lack(Without::MissingRowPause) {
+            let mut row = Row::new();
+            let opened = row.open(meter, reading, &Witness::default());
+            return (row, opened);
+        }
+        Row::after_loss(meter, reading)
+    }
+
     pub(super) fn grant(self, row: &mut Row, meter: &Meter, cost: Cost, now: Now) -> Option<Slot> {
         let mut slot = row.grant(meter, cost, now)?;
         let timing = &meter.timing;
@@ -184,10 +201,9 @@ impl Rules {
         }
         if !moved && self.lack(Without::NoMoveAfterReturn) {
             // The multiset has lost it, so the entry that is found in its place is another's.
-            if let Some(other) = pool.held.first_after(i64::MIN / 4) {
-                if pool.held.remove(other, slot.units) {
-                    pool.held.add(up(to), slot.units);
-                }
+            let other = pool.held.first_after(i64::MIN / 4);
+            if other.is_some_and(|other| pool.held.remove(other, slot.units)) {
+                pool.held.add(up(to), slot.units);
             }
         }
     }

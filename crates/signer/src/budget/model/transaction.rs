@@ -89,8 +89,11 @@ impl World {
     pub(super) fn lock(&mut self, transaction: usize) {
         let odds = self.character.odds;
         let before = self.now.max(self.database.lock_free) + MS / 10;
-        let frozen =
-            if self.chance(odds.frozen) { self.random.pick(&[30 * MS, 800 * MS, 3 * S, 11 * S]) } else { 0 };
+        let frozen = if self.chance(odds.frozen) {
+            self.random.pick(&[30 * MS, 800 * MS, 2 * S, 2500 * MS, 11 * S])
+        } else {
+            0
+        };
         let took = if self.chance(odds.slow_reading) {
             self.random.between(51 * MS, 3 * S)
         } else if self.chance(odds.rough_reading) {
@@ -129,7 +132,7 @@ impl World {
         if frozen > 0 {
             self.count("freeze");
             if self.chance(700) {
-                let at = self.now + self.random.pick(&[MS, MS, 300 * MS, 3 * S]);
+                let at = self.now + self.random.pick(&[MS, MS, MS, 300 * MS, 3 * S]);
                 self.at(at, Event::Step { by: frozen, again: false });
             }
         }
@@ -139,16 +142,26 @@ impl World {
 
         let mut state = self.database.state();
         let name = self.processes[process].row.clone();
-        let mut row = state.rows.remove(&name).unwrap();
-        let opened = self.rules.open(&mut row, &self.meter, &reading, &self.processes[process].witness);
+        let witness = &self.processes[process].witness;
+        let (mut row, opened) = match state.rows.remove(&name) {
+            Some(mut row) => {
+                let opened = self.rules.open(&mut row, &self.meter, &reading, witness);
+                (row, opened)
+            }
+            None => {
+                assert!(self.database.epoch > 1, "the server that made the tables has all rows");
+                self.count("lost row");
+                self.rules.open_missing(&self.meter, &reading)
+            }
+        };
         let now = opened.now;
         let returned_at =
             match (self.rules.lack(Without::ReadingAfterAnswers), self.processes[process].previous) {
                 (true, Some(previous)) => Now { at: previous, ..now },
                 _ => now,
             };
-        for attempt in carried.iter().copied() {
-            let Some(kept) = state.attempts.get_mut(&attempt).filter(|kept| kept.row == name) else {
+        for attempt in &carried {
+            let Some(kept) = state.attempts.get_mut(attempt).filter(|kept| kept.row == name) else {
                 continue;
             };
             if kept.status == Status::Open
@@ -190,7 +203,7 @@ impl World {
         });
         self.look_again(process, &row, now);
         if self.rules.0.is_none() && self.chance(60) {
-            assert_eq!(Row::parse(&row.to_text()).unwrap(), row);
+            assert_eq!(Row::parse(&row.to_text().unwrap()).unwrap(), row);
         }
         state.rows.insert(name, row);
         if matches!(fate, Fate::Acknowledged | Fate::Unheard(true) | Fate::Notice(true)) {
@@ -256,10 +269,9 @@ impl World {
         } else {
             self.processes[process].outcomes.retain(|attempt| !carried.contains(attempt));
         }
-        if let Some(idle) = self.character.processes[process].idle {
-            if self.chance(if granted.is_empty() { 50 } else { 300 }) {
-                self.processes[process].idle_until = self.now + self.random.between(0, idle);
-            }
+        let dozes = self.chance(if granted.is_empty() { 50 } else { 300 });
+        if let Some(idle) = self.character.processes[process].idle.filter(|_| dozes) {
+            self.processes[process].idle_until = self.now + self.random.between(0, idle);
         }
         let counted_from = if self.rules.lack(Without::DeadlineFromBefore) { self.now } else { begun };
         let deadline = self.boot(process, counted_from) + 3 * S;

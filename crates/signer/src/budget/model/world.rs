@@ -109,6 +109,7 @@ impl Coverage {
             "gateway error",
             "late",
             "lost commit",
+            "lost row",
             "never sent",
             "notice",
             "reboot",
@@ -120,7 +121,7 @@ impl Coverage {
             "unknown commit",
         ];
         for what in EXPECTED {
-            assert!(self.counts.get(what).is_some_and(|count| *count >= 20), "hardly any {what}: {self:?}");
+            assert!(self.counts.get(what).is_some_and(|count| *count >= 10), "hardly any {what}: {self:?}");
         }
     }
 }
@@ -198,7 +199,7 @@ impl World {
         world
     }
 
-    /// The rows are made when the vault is configured, long before anything can be lost.
+    /// The tables are there before anything can be lost; the rows are made by the first use, which a standby may lack.
     fn install(&mut self) {
         let mut state = State::default();
         for process in &self.processes {
@@ -207,7 +208,7 @@ impl World {
             let _first = row.open(&self.meter, &reading, &Witness::default());
             state.rows.insert(process.row.clone(), row);
         }
-        self.database.commit(-1, usize::MAX, state);
+        self.database.commit(0, usize::MAX, state);
     }
 
     pub(super) fn live(mut self) -> History {

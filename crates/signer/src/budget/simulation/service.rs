@@ -264,8 +264,8 @@ impl Service {
             }
         }
         self.replicas[replica] = it;
-        if self.attempts.len() % 64 == 0 {
-            self.report.longest_text = self.report.longest_text.max(self.row.to_text().len());
+        if self.attempts.len().is_multiple_of(64) {
+            self.report.longest_text = self.report.longest_text.max(self.row.to_text().unwrap().len());
         }
     }
 

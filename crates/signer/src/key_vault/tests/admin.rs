@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::backend::KeyAdmin;
+use crate::budget::Operations::{CreateKey, Sign};
 
 const OLDER: &str = "ffffffffffffffffffffffffffffffff";
 
@@ -105,6 +106,117 @@ async fn a_list_goes_over_all_pages_and_stays_with_its_vault() {
     let listed = vault.list_keys().await.unwrap();
     let seen: Vec<_> = listed.iter().map(|one| (one.key.name.as_str(), one.disabled)).collect();
     assert_eq!(seen, [("a", false), ("b", true)]);
+}
+
+/// A slot with so many pages of versions.
+async fn with_pages(pages: usize) -> Server {
+    Server::start(move |request| {
+        let (host, line) = (host(request), request.line().to_owned());
+        if !line.contains("/versions") {
+            return Reply::Send(answer(200, &bundle(&host, "issuer", VERSION, 1)));
+        }
+        let page = line.split_once("skiptoken=").map_or(1, |(_, rest)| rest[..1].parse().unwrap());
+        let next = format!("https://{host}/keys/issuer/versions?api-version=7.4&$skiptoken={}", page + 1);
+        let next = if page < pages { json!(next) } else { json!(null) };
+        let item =
+            json!({"kid": format!("https://{host}/keys/issuer/{VERSION}"), "attributes": {"created": 1}});
+        Reply::Send(answer(200, &json!({"value": [item], "nextLink": next}).to_string()))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn each_page_of_a_list_needs_a_slot() {
+    let server = with_pages(3).await;
+    let clock = Pushed::new();
+    let vault = open(&config(&server), clock.clone());
+    let until = clock.now().plus(PATIENCE);
+    let few = Leave::new(until, &[Sign, CreateKey, Sign, Sign]);
+    let error = few.within(vault.create_key("issuer", SignatureAlgorithm::Es256)).await.unwrap_err();
+    assert!(matches!(error.kind(), SignErrorKind::PermitSpent), "{error:?}");
+    assert_eq!(server.requests().len(), 3, "the one for making a key is for nothing else");
+    assert!(few.is_answered(), "what was sent was answered");
+    let enough = Leave::new(until, &[Sign, CreateKey, Sign, Sign, Sign]);
+    enough.within(vault.create_key("issuer", SignatureAlgorithm::Es256)).await.unwrap();
+    assert_eq!(server.requests().len(), 7);
+}
+
+#[tokio::test]
+async fn no_exchange_of_a_call_begins_after_its_slots() {
+    let clock = Pushed::new();
+    let pushed = clock.clone();
+    // The clock jumps with the first answer: no wait of ours has passed by then.
+    let server = Server::start(move |request| {
+        pushed.push(Duration::from_secs(3));
+        Reply::Send(answer(200, &bundle(&host(request), "issuer", VERSION, 1)))
+    })
+    .await;
+    let vault = open(&config(&server), clock.clone());
+    let leave = Leave::new(clock.now().plus(PATIENCE), &[Sign, Sign, Sign]);
+    leave.within(vault.create_key("issuer", SignatureAlgorithm::Es256)).await.unwrap_err();
+    assert_eq!(server.requests().len(), 1);
+    let error = leave.within(vault.describe(&key())).await.unwrap_err();
+    assert!(matches!(error.kind(), SignErrorKind::PermitExpired), "{error:?}");
+    let error = leave.within(vault.disable(&key())).await.unwrap_err();
+    assert!(matches!(error.kind(), SignErrorKind::PermitExpired), "{error:?}");
+    let error = leave.within(vault.challenge()).await.unwrap_err();
+    assert_eq!(error.code(), "permit_spent", "three slots, three exchanges");
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_call_whose_slots_end_while_it_connects_sends_no_byte() {
+    for without_body in [true, false] {
+        let clock = Pushed::new();
+        let pushed = clock.clone();
+        let before_tls = move || pushed.push(Duration::from_secs(60));
+        let server = Server::start_with(|_request| not_found(), before_tls).await;
+        let vault = open(&config(&server), clock.clone());
+        let leave = Leave::new(clock.now().plus(PATIENCE), &[Sign]);
+        let failed = if without_body {
+            leave.within(vault.describe(&key())).await.map(drop)
+        } else {
+            leave.within(vault.disable(&key())).await
+        };
+        assert!(!failed.unwrap_err().answered() && !leave.is_answered());
+        server.closed(1).await;
+        assert_eq!((server.connections(), server.bytes()), (1, 0), "without body: {without_body}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_without_the_vaults_id_returns_no_slot() {
+    for (status, body) in [(403, "<html>"), (200, "")] {
+        let server = Server::start(move |request| {
+            let body =
+                if status == 200 { bundle(&host(request), "issuer", VERSION, 1) } else { body.to_owned() };
+            let head = format!(
+                "HTTP/1.1 {status} S\r\nContent-Type: application/json\r\nContent-Length: {}",
+                body.len()
+            );
+            Reply::Send(format!("{head}\r\n\r\n{body}").into_bytes())
+        })
+        .await;
+        let clock = Pushed::new();
+        let vault = open(&config(&server), clock.clone());
+        let leave = Leave::new(clock.now().plus(PATIENCE), &[Sign, Sign]);
+        let read = leave.within(vault.describe(&key())).await;
+        assert_eq!(read.is_ok(), status == 200, "{read:?}");
+        assert!(!leave.is_answered(), "{status}");
+    }
+}
+
+#[tokio::test]
+async fn the_vaults_answer_returns_a_slot_whatever_it_says() {
+    let server = Server::start(|_request| not_found()).await;
+    let clock = Pushed::new();
+    let vault = open(&config(&server), clock.clone());
+    let leave = Leave::new(clock.now().plus(PATIENCE), &[Sign]);
+    leave.within(vault.describe(&key())).await.unwrap_err();
+    assert!(leave.is_answered());
+    let leave = Leave::new(clock.now().plus(PATIENCE), &[Sign]);
+    leave.within(vault.challenge()).await.unwrap();
+    assert!(leave.is_answered());
 }
 
 #[tokio::test]
