@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use domain::{KeyRef, SignatureAlgorithm};
 use signer::budget::Operations;
-use signer::{CreatedKey, Retry, SignError};
+use signer::{CreatedKey, Retry, SignError, SignErrorKind};
 
 use crate::Issuer;
 use crate::signing::SigningError;
@@ -20,9 +20,11 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// it by its name.
 const TRIES: u32 = 3;
 
-/// Finding a key, making it, finding which of its versions is the first, reading that one.
-const TO_CREATE: [Operations; 4] =
-    [Operations::Sign, Operations::CreateKey, Operations::Sign, Operations::Sign];
+/// Finding a key, making it, reading its first version. Besides, a vault lists the versions, page by page.
+const TO_CREATE: [Operations; 3] = [Operations::Sign, Operations::CreateKey, Operations::Sign];
+
+/// The most pages for which slots are taken: 16 of 25 versions, after as many rotations by somebody else.
+const MOST_PAGES: usize = 16;
 
 /// Why a back end did not answer a question.
 #[derive(Debug, thiserror::Error)]
@@ -58,12 +60,22 @@ impl Issuer {
         let admin = &self.signing.backend(backend).ok_or(ColdError::NoBackend)?.admin;
         let key = KeyRef { backend: backend.to_owned(), name: slot.to_owned(), version: String::new() };
         let mut tries = 1;
+        let mut pages = 1;
         loop {
             let until = Instant::now() + PATIENCE;
+            let mut operations = TO_CREATE.to_vec();
+            operations.resize(TO_CREATE.len() + pages, Operations::Sign);
             let asked =
-                self.signing.slots().around(&key, &TO_CREATE, until, admin.create_key(slot, algorithm));
+                self.signing.slots().around(&key, &operations, until, admin.create_key(slot, algorithm));
             match asked.await {
                 Ok(created) => return Ok(created),
+                Err(CallError::Backend(error))
+                    if matches!(error.kind(), SignErrorKind::PermitSpent) && pages < MOST_PAGES =>
+                {
+                    // The list has more pages than slots were taken for. What was asked so far changes nothing the next time.
+                    pages *= 2;
+                    continue;
+                }
                 Err(CallError::Backend(error)) if tries < TRIES => match error.retry() {
                     Retry::After(pause) => tokio::time::sleep(pause).await,
                     Retry::Never => return Err(ColdError::Backend(error)),

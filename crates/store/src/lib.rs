@@ -34,12 +34,13 @@ pub use batch::{
     Answer, CallbackFinished, CallbackRow, Committed, CredentialOutcome, Effect, NewRequest, OpenIntent,
     Outcome, Reattempt, Report, RequestChange, ReturnSlots, TakeSlots, Write, Written,
 };
-pub use fail_point::fail_point;
 pub use contract::{ContractRow, NewestContract, SignedContract};
+pub use fail_point::fail_point;
 pub use key::SoftwareKeyRow;
 pub use ledger::StoredEvent;
 pub use meter::{
-    BudgetRule, BudgetSession, Ended, FoundMeter, Keep, MeterName, MeterReading, Need, NoMeters, Slot,
+    Alternatives, BudgetRule, BudgetSession, Ended, FoundMeter, Keep, MeterName, MeterReading, Need,
+    NoMeters, Slot,
 };
 pub use notice::NoticeWatch;
 pub use outbox::DueCallback;

@@ -26,9 +26,27 @@ sql!(
     READING,
     "SELECT @now, CAST(CAST(EXTRACT(EPOCH FROM pg_postmaster_start_time()) * 1000000 AS BIGINT) AS TEXT)"
 );
+// Kept under an id that no meter has. Written where the table is made, on Postgres only.
+sql!(
+    REMEMBER_SERVER,
+    "INSERT INTO meter (id, state) SELECT 'database', \
+     CAST(CAST(EXTRACT(EPOCH FROM pg_postmaster_start_time()) * 1000000 AS BIGINT) AS TEXT) \
+     ON CONFLICT DO NOTHING"
+);
+sql!(FIRST_SERVER, "SELECT state FROM meter WHERE id = 'database'");
+
+/// The migration that makes the table of meters.
+pub(crate) const TABLE_SINCE: i64 = 2;
+
+/// How often the time is read at most, while a reading takes too long.
+const READINGS: usize = 3;
 
 /// A meter's id, the key of its row.
 pub type MeterName = Arc<str>;
+
+/// What one use of keys may run through: alternatives, the preferred one first, each with all the meters that a signature
+/// there needs. An alternative without meters has no limit.
+pub type Alternatives = Vec<Vec<MeterName>>;
 
 /// What one call of a back end takes from one meter.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -66,7 +84,7 @@ pub struct Ended {
 pub struct FoundMeter {
     /// The meter.
     pub id: MeterName,
-    /// What the rule wrote last; `None` in a new row.
+    /// What the rule wrote last; `None` where there was no row, or nothing was ever written into it.
     pub state: Option<String>,
 }
 
@@ -81,6 +99,9 @@ pub struct MeterReading {
     /// Whether everything that was committed before is still there in another epoch: so on SQLite, whose file is the
     /// only one.
     pub survives_epoch: bool,
+    /// Whether a row that is missing was never there: on Postgres only while the server runs that made the tables, because
+    /// any other may lack commits. Only looked up when a row is missing, otherwise it is false there.
+    pub is_complete: bool,
     /// This process's boot time before the reading was asked for.
     pub before: BootTime,
     /// And after it came.
@@ -100,10 +121,14 @@ pub trait BudgetRule: Send + Sync + 'static {
     /// The clock on which attempts are timed.
     fn boot(&self) -> &dyn BootClock;
 
-    /// Begins a batch over these rows.
+    /// A reading that took longer says too little: it is made again, a few times.
+    fn slow_reading(&self) -> Duration;
+
+    /// Begins a batch over these rows. If the reading is slow after all, or a row cannot be read, the batch goes on, but the
+    /// session leaves the rows concerned as they are: nothing granted or admitted, nothing moved, nothing written.
     ///
     /// # Errors
-    /// A row or a meter that the rule does not know.
+    /// A meter that the rule does not know.
     fn begin(
         &self,
         rows: Vec<FoundMeter>,
@@ -116,9 +141,10 @@ pub trait BudgetSession: Send {
     /// A back end answered calls with these slots that its limit is used up. Comes before everything else of a batch.
     fn throttled(&mut self, slots: &[Slot]);
 
-    /// Asks all meters to admit a request that was made at this time; gives a label that says why not, and then no meter
-    /// has counted it.
-    fn admit(&mut self, meters: &[MeterName], created_at: Timestamp) -> Result<(), &'static str>;
+    /// Asks for admission of a request that was made at this time: for each of its uses by all meters of one alternative, the
+    /// first that would. Each meter chosen counts it once. Otherwise gives a label that says why not, and no meter has
+    /// counted it.
+    fn admit(&mut self, uses: &[Alternatives], created_at: Timestamp) -> Result<(), &'static str>;
 
     /// Sets aside what a member needs; gives the milliseconds until it makes sense to ask again if something is missing.
     /// What is set aside and not granted in this batch was never taken.
@@ -134,7 +160,10 @@ pub trait BudgetSession: Send {
     fn answered(&mut self, slots: &[Slot]);
 
     /// Ends the batch.
-    fn end(self: Box<Self>) -> Ended;
+    ///
+    /// # Errors
+    /// A row's state cannot be written down.
+    fn end(self: Box<Self>) -> Result<Ended, StoreError>;
 }
 
 /// The rule of a process whose keys have no limit: it knows no meter.
@@ -143,6 +172,10 @@ pub struct NoMeters<C>(pub C);
 impl<C: BootClock> BudgetRule for NoMeters<C> {
     fn boot(&self) -> &dyn BootClock {
         &self.0
+    }
+
+    fn slow_reading(&self) -> Duration {
+        Duration::MAX
     }
 
     fn begin(
@@ -184,7 +217,10 @@ impl Meters {
             conn.exec_of(&ADD, &ids).await?;
             found = locked(conn, &ids).await?;
         }
-        let reading = read_time(conn, rule.boot()).await?;
+        let mut reading = read_time(conn, rule).await?;
+        if conn.is_shared() && found.iter().any(|row| row.state.is_none()) {
+            reading.is_complete = is_first_server(conn, &reading).await?;
+        }
         Ok(Some(Self(rule.begin(found, &reading)?)))
     }
 
@@ -241,7 +277,7 @@ impl Meters {
             id: &'a str,
             state: &'a str,
         }
-        let ended = self.0.end();
+        let ended = self.0.end()?;
         let rows: Vec<StateRow<'_>> = ended.rows.iter().map(|(id, state)| StateRow { id, state }).collect();
         if !rows.is_empty() {
             conn.exec_of(&WRITE_BACK, &rows).await?;
@@ -252,7 +288,7 @@ impl Meters {
 
 fn meters_of(write: &Write) -> Vec<&str> {
     match write {
-        Write::Create(member) => member.meters.iter().map(|id| &**id).collect(),
+        Write::Create(member) => member.meters.iter().flatten().flatten().map(|id| &**id).collect(),
         // A slot that its answer does not move needs no row.
         Write::Outcome(member) if member.answer != Answer::None => of_slots(&member.slots),
         Write::Return(member) if member.answer != Answer::None => of_slots(&member.slots),
@@ -274,7 +310,18 @@ async fn locked(conn: &mut Conn, ids: &[IdRow<'_>]) -> Result<Vec<FoundMeter>, S
     Ok(found)
 }
 
-async fn read_time(conn: &mut Conn, boot: &dyn BootClock) -> Result<MeterReading, StoreError> {
+async fn read_time(conn: &mut Conn, rule: &dyn BudgetRule) -> Result<MeterReading, StoreError> {
+    let mut reading = read_once(conn, rule.boot()).await?;
+    for _again in 1..READINGS {
+        if reading.took() <= rule.slow_reading() {
+            break;
+        }
+        reading = read_once(conn, rule.boot()).await?;
+    }
+    Ok(reading)
+}
+
+async fn read_once(conn: &mut Conn, boot: &dyn BootClock) -> Result<MeterReading, StoreError> {
     let before = boot.now();
     if !conn.is_shared() {
         // The file belongs to this machine, whose time since its start nobody can set.
@@ -283,6 +330,7 @@ async fn read_time(conn: &mut Conn, boot: &dyn BootClock) -> Result<MeterReading
             database_ms,
             epoch: boot.boot_id(),
             survives_epoch: true,
+            is_complete: true,
             before,
             after: before,
         });
@@ -291,5 +339,15 @@ async fn read_time(conn: &mut Conn, boot: &dyn BootClock) -> Result<MeterReading
     let after = boot.now();
     let row = rows.first_mut().ok_or(StoreError::Corrupt("the database's time"))?;
     let database_ms = row.int()?;
-    Ok(MeterReading { database_ms, epoch: row.text()?, survives_epoch: false, before, after })
+    let epoch = row.text()?;
+    Ok(MeterReading { database_ms, epoch, survives_epoch: false, is_complete: false, before, after })
+}
+
+/// Whether the server of this reading made the tables. Then no standby has taken over since, so no commit is missing.
+async fn is_first_server(conn: &mut Conn, reading: &MeterReading) -> Result<bool, StoreError> {
+    let mut rows = conn.rows(&FIRST_SERVER, &[]).await?;
+    match rows.first_mut() {
+        Some(row) => Ok(row.text()? == reading.epoch),
+        None => Ok(false),
+    }
 }

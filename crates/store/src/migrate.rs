@@ -1,7 +1,7 @@
 //! The schema and its changes: numbered, append-only, embedded in the program, checked against what already ran.
 
 use crate::engine::{Engine, Sql, sql};
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, meter};
 
 pub(crate) const MIGRATIONS: &[(i64, &str)] = &[
     (1, include_str!("../migrations/0001_issuance.sql")),
@@ -61,6 +61,9 @@ impl Store {
                                     conn.script(&Sql::new(POSTGRES_NOW)).await?;
                                 }
                                 conn.script(&Sql::new(text)).await?;
+                                if postgres && *version == meter::TABLE_SINCE {
+                                    conn.exec(&meter::REMEMBER_SERVER, &[]).await?;
+                                }
                                 conn.exec(&RECORD, &[(*version).into(), sum.into()]).await?;
                             }
                         }

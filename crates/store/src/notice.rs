@@ -40,7 +40,8 @@ impl<S: Subscriber> NoticeWatch<S> {
 }
 
 fn is_notice(metadata: &Metadata<'_>) -> bool {
-    metadata.is_event() && metadata.target() == TARGET
+    // The driver logs one only after it has asked whether anybody wants it, which is not an event.
+    !metadata.is_span() && metadata.target() == TARGET
 }
 
 impl<S: Subscriber> Subscriber for NoticeWatch<S> {
@@ -110,8 +111,17 @@ impl<S: Subscriber> Subscriber for NoticeWatch<S> {
     }
 }
 
-/// Whether notices reach a [`NoticeWatch`] here and now, at each of the levels at which the driver logs them.
+/// Whether notices reach a [`NoticeWatch`] here and now, at each of the levels at which the driver logs them. Asks as the
+/// driver does: first whether anybody listens.
 pub(crate) fn is_watched() -> bool {
+    let is_wanted = tracing::enabled!(target: TARGET, Level::ERROR)
+        && tracing::enabled!(target: TARGET, Level::WARN)
+        && tracing::enabled!(target: TARGET, Level::INFO)
+        && tracing::enabled!(target: TARGET, Level::DEBUG)
+        && tracing::enabled!(target: TARGET, Level::TRACE);
+    if !is_wanted {
+        return false;
+    }
     let before = SEEN.get();
     // At the lowest level: no log shows it, and where it is seen the higher ones are.
     tracing::event!(target: TARGET, Level::TRACE, "is anybody listening");
@@ -142,7 +152,7 @@ mod tests {
     /// A commit that logs as the driver does, in its second poll.
     async fn committing(warning: bool) -> Result<(), sqlx::Error> {
         tokio::task::yield_now().await;
-        if warning {
+        if warning && tracing::enabled!(target: TARGET, Level::WARN) {
             tracing::event!(target: TARGET, Level::WARN, message = "canceling wait for replication");
         }
         Ok(())
@@ -150,11 +160,17 @@ mod tests {
 
     #[tokio::test]
     async fn a_notice_makes_a_commit_unknown() {
-        let quiet = tracing_subscriber::fmt()
-            .with_writer(std::io::sink)
-            .with_env_filter(tracing_subscriber::EnvFilter::new("error"))
-            .finish();
-        let _guard = tracing::subscriber::set_default(NoticeWatch::around(quiet));
+        for filter in ["error", "off"] {
+            let quiet = tracing_subscriber::fmt()
+                .with_writer(std::io::sink)
+                .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
+                .finish();
+            let _guard = tracing::subscriber::set_default(NoticeWatch::around(quiet));
+            is_noticed().await;
+        }
+    }
+
+    async fn is_noticed() {
         assert!(is_watched());
         watched(committing(false)).await.unwrap();
         assert!(matches!(watched(committing(true)).await, Err(StoreError::CommitUnknown)));
@@ -189,6 +205,37 @@ mod tests {
             let _asked = tracing::enabled!(target: "sqlx::query", Level::DEBUG);
             assert!(is_watched());
         }
+    }
+
+    /// Shows events of the driver, and says that nobody wants them when asked before.
+    struct Unasked;
+
+    impl Subscriber for Unasked {
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            metadata.is_event()
+        }
+
+        fn new_span(&self, _span: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+
+        fn record(&self, _span: &Id, _values: &Record<'_>) {}
+
+        fn record_follows_from(&self, _span: &Id, _follows: &Id) {}
+
+        fn event(&self, _event: &Event<'_>) {
+            SEEN.set(SEEN.get().wrapping_add(1));
+        }
+
+        fn enter(&self, _span: &Id) {}
+
+        fn exit(&self, _span: &Id) {}
+    }
+
+    #[test]
+    fn who_is_never_asked_for_watches_nothing() {
+        let _guard = tracing::subscriber::set_default(Unasked);
+        assert!(!is_watched());
     }
 
     #[test]

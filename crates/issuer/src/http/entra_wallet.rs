@@ -54,7 +54,7 @@ impl From<FetchError> for ApiError {
         match error {
             FetchError::NoContract => not_found("contract"),
             FetchError::NotSigned => Self::busy("The contract is not signed yet, try again."),
-            FetchError::Store(source) => Self::internal(&source),
+            FetchError::Store(source) => Self::database(&source),
         }
     }
 }
@@ -243,4 +243,19 @@ pub async fn complete(service: web::Data<Service>, body: Body) -> Result<HttpRes
 /// A spawned step either ended or the runtime is shutting down.
 fn finished<T>(step: Result<T, tokio::task::JoinError>) -> Result<T, ApiError> {
     step.map_err(|error| ApiError::internal(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use store::StoreError;
+
+    use super::*;
+
+    #[test]
+    fn a_manifest_can_be_fetched_again_after_the_database_was_away() {
+        let away = ApiError::from(FetchError::Store(StoreError::TimedOut));
+        assert_eq!(away.status(), 503);
+        let defect = ApiError::from(FetchError::Store(StoreError::Corrupt("a row")));
+        assert_eq!(defect.status(), 500);
+    }
 }

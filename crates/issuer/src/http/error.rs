@@ -21,6 +21,7 @@ use uuid::Uuid;
 use crate::auth::AuthError;
 use crate::inbound::Refused;
 use crate::inbound::quota::Kind;
+use crate::signing::SigningError;
 use crate::usecase::Failed;
 use crate::usecase::complete::CompleteError;
 use crate::usecase::create::CreateError;
@@ -37,6 +38,8 @@ pub struct ApiError {
     transaction: Option<TransactionId>,
     challenge: Option<&'static str>,
     cause: Option<String>,
+    /// Nothing is wrong, so the log has its cause for who looks for it only.
+    expected: bool,
     closes: bool,
     /// Small, because errors travel in results.
     retry_after_secs: Option<NonZeroU16>,
@@ -88,6 +91,7 @@ impl ApiError {
             transaction: None,
             challenge: None,
             cause: None,
+            expected: false,
             closes: false,
             retry_after_secs: None,
         }
@@ -141,6 +145,23 @@ impl ApiError {
         Self::busy("The database does not answer at present, try again.").caused_by(Some(error))
     }
 
+    /// What a wallet that waits for a signature is told. The database's failures are told as everywhere else.
+    fn unsigned(message: &str, error: Option<SigningError>) -> Self {
+        match error {
+            None => Self::busy(message),
+            Some(SigningError::Store(source)) => Self::database(&source),
+            Some(SigningError::Seal(source)) => Self::internal(&source),
+            Some(error @ (SigningError::NoSlotInTime | SigningError::Lost)) => {
+                let mut busy = Self::busy(message).caused_by(Some(&error));
+                busy.expected = true;
+                busy
+            }
+            Some(
+                error @ (SigningError::Backend(_) | SigningError::NoBackend | SigningError::WrongSignature),
+            ) => Self::busy(message).caused_by(Some(&error)),
+        }
+    }
+
     /// Remembers what the log has to say of it.
     #[must_use]
     fn caused_by(mut self, error: Option<&dyn std::error::Error>) -> Self {
@@ -180,8 +201,13 @@ impl ResponseError for ApiError {
     fn error_response(&self) -> HttpResponse<BoxBody> {
         // Here and only here: the transaction is known, and every error passes once.
         if let Some(cause) = &self.cause {
-            let transaction = self.transaction.map(|id| id.to_string());
-            tracing::error!(transaction_id = transaction, status = self.status, cause, "a request failed");
+            let (transaction_id, status) = (self.transaction.map(|id| id.to_string()), self.status);
+            if self.expected {
+                // One line for each late wallet would say no more than the metrics do.
+                tracing::debug!(transaction_id, status, cause, "a request was not served in time");
+            } else {
+                tracing::error!(transaction_id, status, cause, "a request failed");
+            }
         }
         let (code, message) = outer(self.status);
         let id = Uuid::new_v4().simple().to_string();
@@ -331,8 +357,7 @@ impl From<RetrieveError> for ApiError {
             .about("request_uri"),
             RetrieveError::NotAdmitted(refused) => Self::from(refused),
             RetrieveError::Busy(source) => {
-                let error = Self::busy("The request cannot be signed at present, try again.");
-                error.caused_by(source.as_ref().map(|source| -> &dyn std::error::Error { source }))
+                Self::unsigned("The request cannot be signed at present, try again.", source)
             }
             RetrieveError::Store(source) => Self::database(&source),
             RetrieveError::Seal(source) => Self::internal(&source),
@@ -359,8 +384,7 @@ impl From<IssueError> for ApiError {
             ),
             IssueError::NotAdmitted(refused) => Self::from(refused),
             IssueError::Busy(source) => {
-                let error = Self::busy("The credential cannot be signed at present, try again.");
-                error.caused_by(source.as_ref().map(|source| -> &dyn std::error::Error { source }))
+                Self::unsigned("The credential cannot be signed at present, try again.", source)
             }
             IssueError::Store(source) => Self::database(&source),
             IssueError::Seal(source) => Self::internal(&source),
@@ -396,6 +420,32 @@ mod tests {
         assert_eq!(ApiError::database(&store::StoreError::TimedOut).status(), 503);
         assert_eq!(ApiError::database(&store::StoreError::Closed).status(), 503);
         assert_eq!(ApiError::database(&store::StoreError::Corrupt("a row")).status(), 500);
+    }
+
+    #[test]
+    fn a_signature_that_is_not_there_is_told_by_its_cause() {
+        use crate::sealed::SealError;
+        type Cause = fn() -> Option<SigningError>;
+        let cases: [(Cause, u16, bool); 8] = [
+            (|| None, 503, false),
+            (|| Some(SigningError::NoSlotInTime), 503, true),
+            (|| Some(SigningError::Lost), 503, true),
+            (|| Some(SigningError::NoBackend), 503, false),
+            (|| Some(SigningError::WrongSignature), 503, false),
+            (|| Some(SigningError::Store(store::StoreError::TimedOut)), 503, false),
+            (|| Some(SigningError::Store(store::StoreError::Corrupt("a row"))), 500, false),
+            (|| Some(SigningError::Seal(SealError::Random)), 500, false),
+        ];
+        for (error, status, expected) in cases {
+            let retrieve = ApiError::from(RetrieveError::Busy(error()));
+            let issue = ApiError::from(IssueError::Busy(error()));
+            for api in [retrieve, issue] {
+                assert_eq!((api.status(), api.expected), (status, expected), "{:?}", error());
+                assert_eq!(api.cause.is_some(), error().is_some(), "{:?}", error());
+                let code = if status == 503 { InnerCode::TransientError } else { InnerCode::Internal };
+                assert_eq!(api.code, code, "{:?}", error());
+            }
+        }
     }
 
     #[test]

@@ -15,9 +15,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domain::{BootClock, BootTime, Clock, KeyRef};
 use signer::Backend;
-use signer::budget::{Admission, Budget, Meter, Now, Operations, Reading, Refusal, Row, Snapshot, Witness};
+use signer::budget::{
+    Admission, Budget, Meter, Now, Operations, Reading, Refusal, Row, Snapshot, Timing, Witness,
+};
 use store::{
-    BudgetRule, BudgetSession, Committed, FoundMeter, MeterName, MeterReading, Need, Store, StoreError, Write,
+    Alternatives, BudgetRule, BudgetSession, Committed, FoundMeter, MeterName, MeterReading, Need, Store,
+    StoreError, Write,
 };
 use uuid::Uuid;
 
@@ -25,7 +28,7 @@ use self::session::Session;
 use super::ATTEMPT_DEADLINE;
 use super::committer::Commits;
 
-/// After so long without a refusal, admission is said to have stopped refusing.
+/// After so long without a refusal, admission is said to have stopped refusing; the same for other trouble.
 const CALM: Duration = Duration::from_secs(10);
 
 /// The budget of all back ends of this process. Cheap to clone.
@@ -54,6 +57,23 @@ struct Known {
     refused: u64,
     /// When the last one was, while admission refuses.
     refusing: Option<BootTime>,
+    slow_readings: Trouble,
+    unreadable: Trouble,
+}
+
+/// Something that keeps happening is logged once, until it has not happened for [`CALM`].
+#[derive(Default)]
+struct Trouble {
+    count: u64,
+    last: Option<BootTime>,
+}
+
+impl Trouble {
+    /// It happened; whether this begins a new spell of it.
+    fn happened(&mut self, now: BootTime) -> bool {
+        self.count = self.count.saturating_add(1);
+        self.last.replace(now).is_none_or(|last| now.since(last) >= CALM)
+    }
 }
 
 /// The last committed state of a row.
@@ -72,6 +92,11 @@ pub struct MeterStatus {
     pub signatures: Option<Snapshot>,
     /// Requests that this process has refused since its start.
     pub refused: u64,
+    /// Transactions of this process since its start that could not use the meter, because reading the database's time
+    /// took too long each time it was tried.
+    pub slow_readings: u64,
+    /// The same because the row could not be read.
+    pub unreadable: u64,
 }
 
 /// A meter does not admit a request.
@@ -128,19 +153,31 @@ impl VaultBudget {
         needs
     }
 
-    /// The meters that signatures by these back ends run through, each once.
+    /// For each use of keys the ways in which it can be met, from the names of its back ends, the preferred one first. A
+    /// use that nothing limits is left out, and so is what stands behind a back end without a limit.
     #[must_use]
-    pub fn meters_of<'a>(&self, backends: impl IntoIterator<Item = &'a str>) -> Vec<MeterName> {
-        let mut names: Vec<MeterName> = Vec::new();
-        for budget in backends.into_iter().filter_map(|name| self.0.backends.get(name)) {
-            for meter in budget.meters().iter().filter(|meter| meter.window(Operations::Sign).is_some()) {
-                let name = MeterName::from(meter.id.as_str());
-                if !names.contains(&name) {
-                    names.push(name);
+    pub fn alternatives<'a, B>(&self, uses: impl IntoIterator<Item = B>) -> Vec<Alternatives>
+    where
+        B: IntoIterator<Item = &'a str>,
+    {
+        let mut all = Vec::new();
+        for backends in uses {
+            let mut alternatives = Alternatives::new();
+            for budget in backends.into_iter().filter_map(|name| self.0.backends.get(name)) {
+                let limited = budget.meters().iter().filter(|meter| meter.window(Operations::Sign).is_some());
+                let meters: Vec<MeterName> = limited.map(|meter| meter.id.as_str().into()).collect();
+                let is_last = meters.is_empty();
+                alternatives.push(meters);
+                if is_last {
+                    break;
                 }
             }
+            let is_limited = alternatives.first().is_some_and(|meters| !meters.is_empty());
+            if is_limited && !all.contains(&alternatives) {
+                all.push(alternatives);
+            }
         }
-        names
+        all
     }
 
     /// From `began`, until when an attempt at this back end may be sent: within what its slots are held for.
@@ -157,28 +194,32 @@ impl VaultBudget {
         self.0.boot.now()
     }
 
-    /// Whether all of these meters would admit a request now, by the rows last seen. Counts a refusal.
+    /// Whether a request with these uses would be admitted now, by the rows last seen. Counts a refusal.
     ///
     /// # Errors
     /// [`Overloaded`], without a transaction.
-    pub fn would_admit(&self, meters: &[MeterName]) -> Result<(), Overloaded> {
-        for name in meters {
-            let (Some(meter), known) = (self.0.meters.get(name), self.0.known()) else { continue };
-            let Some(last) = known.get(name).and_then(|known| known.last.as_ref()) else { continue };
-            let admission = last.row.would_admit(meter, self.0.estimate(last));
-            drop(known);
-            if let Admission::Refused(refusal) = admission {
-                self.refused(meters);
-                return Err(Overloaded { reason: label(refusal) });
+    pub fn would_admit(&self, uses: &[Alternatives]) -> Result<(), Overloaded> {
+        let known = self.0.known();
+        let chosen = choose(uses, |name| {
+            let Some(meter) = self.0.meters.get(name) else { return Ok(()) };
+            let Some(last) = known.get(name).and_then(|known| known.last.as_ref()) else { return Ok(()) };
+            match last.row.would_admit(meter, self.0.estimate(last)) {
+                Admission::Admitted => Ok(()),
+                Admission::Refused(refusal) => Err(label(refusal)),
             }
-        }
-        Ok(())
+        })
+        .map(drop);
+        drop(known);
+        chosen.map_err(|reason| {
+            self.refused(uses);
+            Overloaded { reason }
+        })
     }
 
     /// Takes down that a request was refused.
-    pub fn refused(&self, meters: &[MeterName]) {
+    pub fn refused(&self, uses: &[Alternatives]) {
         let now = self.boot_now();
-        for name in meters {
+        for name in named(uses) {
             let mut known = self.0.known();
             let entry = known.entry(name.clone()).or_default();
             entry.refused = entry.refused.saturating_add(1);
@@ -191,9 +232,9 @@ impl VaultBudget {
     }
 
     /// Takes down that a request was admitted.
-    pub fn admitted(&self, meters: &[MeterName]) {
+    pub fn admitted(&self, uses: &[Alternatives]) {
         let now = self.boot_now();
-        for name in meters {
+        for name in named(uses) {
             let mut known = self.0.known();
             let Some(entry) = known.get_mut(name) else { continue };
             let calm = entry.refusing.is_some_and(|last| now.since(last) >= CALM);
@@ -235,8 +276,14 @@ impl VaultBudget {
                 let now = Now { at: self.0.estimate(last), ..last.now };
                 last.row.snapshot(meter, Operations::Sign, now)
             });
-            let refused = entry.map_or(0, |known| known.refused);
-            all.push(MeterStatus { meter: name.to_string(), signatures, refused });
+            let count = |of: fn(&Known) -> u64| entry.map_or(0, of);
+            all.push(MeterStatus {
+                meter: name.to_string(),
+                signatures,
+                refused: count(|known| known.refused),
+                slow_readings: count(|known| known.slow_readings.count),
+                unreadable: count(|known| known.unreadable.count),
+            });
         }
         all.sort_by(|a, b| a.meter.cmp(&b.meter));
         all
@@ -252,6 +299,12 @@ impl Shared {
         self.queued.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The shortest of all meters', because a batch is read for all at once.
+    fn slow_reading(&self) -> Duration {
+        let limits = self.meters.values().map(|meter| meter.timing.slow_reading);
+        limits.min().unwrap_or_else(|| Timing::default().slow_reading)
+    }
+
     /// A row's time now, if nothing held it back since it was seen.
     fn estimate(&self, last: &Last) -> i64 {
         let since = self.boot.now().since(last.boot);
@@ -264,6 +317,10 @@ impl BudgetRule for VaultBudget {
         &*self.0.boot
     }
 
+    fn slow_reading(&self) -> Duration {
+        self.0.slow_reading()
+    }
+
     fn begin(
         &self,
         rows: Vec<FoundMeter>,
@@ -271,6 +328,7 @@ impl BudgetRule for VaultBudget {
     ) -> Result<Box<dyn BudgetSession>, StoreError> {
         // Without a boot id every start of a process is taken for a start of the machine.
         let epoch = if reading.epoch.is_empty() { &self.0.replica } else { &reading.epoch };
+        let is_complete = reading.is_complete;
         let reading = Reading {
             database_ms: reading.database_ms,
             epoch: epoch.clone(),
@@ -279,8 +337,54 @@ impl BudgetRule for VaultBudget {
             took: reading.took(),
             wall_ms: self.0.clock.now().millis(),
         };
-        Ok(Box::new(Session::begin(Arc::clone(&self.0), rows, &reading)?))
+        Ok(Box::new(Session::begin(Arc::clone(&self.0), rows, &reading, is_complete)?))
     }
+}
+
+/// All meters that these uses name, each once.
+fn named(uses: &[Alternatives]) -> Vec<&MeterName> {
+    let mut names: Vec<&MeterName> = Vec::new();
+    for name in uses.iter().flatten().flatten() {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// For each use the first alternative of which every meter says yes; gives the meters chosen, each once. If a use has
+/// none, why its preferred one says no.
+fn choose(
+    uses: &[Alternatives],
+    judge: impl Fn(&MeterName) -> Result<(), &'static str>,
+) -> Result<Vec<MeterName>, &'static str> {
+    let mut chosen: Vec<MeterName> = Vec::new();
+    for alternatives in uses {
+        let mut reason = None;
+        let mut found = None;
+        for meters in alternatives {
+            match meters.iter().try_for_each(&judge) {
+                Ok(()) => {
+                    found = Some(meters);
+                    break;
+                }
+                Err(label) => reason = reason.or(Some(label)),
+            }
+        }
+        match (found, reason) {
+            (Some(meters), _) => {
+                for name in meters {
+                    if !chosen.contains(name) {
+                        chosen.push(name.clone());
+                    }
+                }
+            }
+            (None, Some(reason)) => return Err(reason),
+            // A use without any alternative needs nothing.
+            (None, None) => {}
+        }
+    }
+    Ok(chosen)
 }
 
 /// The word for operations in a [`Need`].

@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use domain::{BootTime, KeyRef};
 use signer::budget::Operations;
-use signer::{SignError, SignErrorKind};
+use signer::{Leave, SignError, SignErrorKind};
 use store::{Answer, ReturnSlots, Slot, Store, StoreError, TakeSlots, Write, Written};
 
+use super::SigningError;
 use super::budget::{Metered, VaultBudget};
 use super::committer::{Answered, Commits as _, Committer, Lane};
-use super::{ATTEMPT_DEADLINE, SigningError};
 
 /// Between two looks at a row without a committer.
 const LOOK: Duration = Duration::from_millis(250);
@@ -67,7 +67,8 @@ impl Slots {
     }
 
     /// Takes a slot for each of these operations on `key`, waiting at most until `until`. Name and version may be empty
-    /// for what is about no key. Everything has to be sent within [`ATTEMPT_DEADLINE`] from before this.
+    /// for what is about no key. Everything has to be sent within
+    /// [`ATTEMPT_DEADLINE`](super::ATTEMPT_DEADLINE) from before this.
     ///
     /// # Errors
     /// [`SigningError::NoSlotInTime`], or the database's failure.
@@ -119,10 +120,12 @@ impl Slots {
         }
     }
 
-    /// Asks a back end within slots: takes them, runs `call` for as long as they allow, returns them.
+    /// Asks a back end within slots: takes them, runs `call` for as long as they allow, and returns them if the back end
+    /// itself has answered everything that was sent. `call` has a [`Leave`] for one exchange per operation.
     ///
     /// # Errors
-    /// [`CallError`]; a call that takes longer than its slots allow is given up.
+    /// [`CallError`]; a call that takes longer than its slots allow is given up, and one whose slots came too late is not
+    /// made ([`SigningError::NoSlotInTime`]).
     pub async fn around<T>(
         &self,
         key: &KeyRef,
@@ -134,15 +137,24 @@ impl Slots {
         if taken.slots.is_empty() {
             return Ok(call.await?);
         }
-        let spent = self.budget.boot_now().since(taken.began);
-        let result = tokio::time::timeout(ATTEMPT_DEADLINE.saturating_sub(spent), call)
+        let deadline = self.budget.deadline(&key.backend, taken.began);
+        let left = deadline.since(self.budget.boot_now());
+        if left.is_zero() {
+            // A slow commit, or the machine slept. Nothing may be sent any more; the slots come back by themselves.
+            return Err(SigningError::NoSlotInTime.into());
+        }
+        let leave = Leave::new(deadline, operations);
+        // The back end keeps to the leave; this only ends the waiting.
+        let result = tokio::time::timeout(left, leave.within(call))
             .await
             .unwrap_or_else(|_late| Err(SignErrorKind::TimedOut { may_have_signed: false }.into()));
+        let throttled =
+            |error: &SignError| matches!(error.kind(), SignErrorKind::Throttled { .. }) && error.answered();
         let answer = match &result {
-            Ok(_) => Answer::Given,
-            Err(error) if !error.answered() => Answer::None,
-            Err(error) if matches!(error.kind(), SignErrorKind::Throttled { .. }) => Answer::Throttled,
-            Err(_) => Answer::Given,
+            // Also a good result may stand on an exchange that only a gateway answered.
+            _ if !leave.is_answered() => Answer::None,
+            Err(error) if throttled(error) => Answer::Throttled,
+            _ => Answer::Given,
         };
         self.give_back(taken, answer).await;
         Ok(result?)

@@ -13,7 +13,7 @@ use domain::{AuthorityId, BootClock, KeyRef, SignatureAlgorithm, TransactionId};
 use signer::budget::{Budget, Cost, Limit, Meter, Operations, Scope, Unlimited};
 use signer::software::MemoryRows;
 use signer::{
-    Capabilities, KeyAdmin as _, Keyring, Permit, Receipt, SignError, SignErrorKind, Signed, Signer,
+    Capabilities, KeyAdmin as _, Keyring, Leave, Permit, Receipt, SignError, SignErrorKind, Signed, Signer,
     SignerConfig, SoftwareBackend,
 };
 use store::{Answer, Committed, MeterName, Need, Outcome};
@@ -29,11 +29,16 @@ struct Ledger {
     seen: Mutex<Vec<String>>,
     slots: AtomicI64,
     clock: Arc<TestBoot>,
+    commit_takes: Mutex<Duration>,
 }
 
 impl Ledger {
     fn seen(&self) -> Vec<String> {
         self.seen.lock().unwrap().clone()
+    }
+
+    fn commits_take(&self, time: Duration) {
+        *self.commit_takes.lock().unwrap() = time;
     }
 
     fn take(&self, needs: &[Need]) -> bool {
@@ -80,7 +85,8 @@ impl Ledger {
 impl Commits for Ledger {
     async fn commit(&self, batch: Vec<Arc<Write>>) -> Result<Committed, StoreError> {
         let began = self.clock.now();
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        let takes = *self.commit_takes.lock().unwrap();
+        tokio::time::sleep(takes).await;
         let mut committed = Committed { written: Vec::new(), slots: HashMap::new(), began };
         for (index, write) in batch.iter().enumerate() {
             let (seen, written) = self.answer(write);
@@ -235,7 +241,12 @@ async fn limited(failure: Failure, failures: u32, budget: Arc<dyn Budget>, slots
     let signers = signer::build(SignerConfig::new().backend("flaky", backend)).unwrap();
     let clock = Arc::new(TestBoot::started());
     let budget = VaultBudget::new(&signers.backends, clock.clone(), Arc::new(Still));
-    let ledger = Arc::new(Ledger { seen: Mutex::default(), slots: AtomicI64::new(slots), clock });
+    let ledger = Arc::new(Ledger {
+        seen: Mutex::default(),
+        slots: AtomicI64::new(slots),
+        clock,
+        commit_takes: Mutex::new(Duration::from_millis(1)),
+    });
     let (committer, _task) = Committer::start(Arc::clone(&ledger), CancellationToken::new());
     let public = PublicKey::from_point(created.algorithm, &created.public).unwrap();
     let authority = AuthorityId::new(Uuid::from_u64_pair(0, 1));
@@ -429,8 +440,8 @@ async fn other_calls_take_slots_too_and_return_them_after_their_answer() {
     let sign = [Operations::Sign];
     let until = (tokio::time::Instant::now() + Duration::from_secs(1)).into_std();
     let slots = f.path.slots();
-    assert_eq!(slots.around(&key, &sign, until, async { Ok(7) }).await.unwrap(), 7);
-    let refused: Result<(), _> = slots.around(&key, &sign, until, async { Err(throttled()) }).await;
+    assert_eq!(slots.around(&key, &sign, until, exchanged(Some("id"), Ok(7))).await.unwrap(), 7);
+    let refused = slots.around(&key, &sign, until, exchanged(Some("id"), Err(throttled()))).await;
     assert!(matches!(refused, Err(slots::CallError::Backend(_))), "{refused:?}");
     let begun = tokio::time::Instant::now();
     let never = std::future::pending::<Result<(), SignError>>();
@@ -440,6 +451,59 @@ async fn other_calls_take_slots_too_and_return_them_after_their_answer() {
     assert_eq!(f.ledger.seen(), ["take", "return Given", "take", "return Throttled", "take"]);
     let without = slots.around(&key, &sign, until, async { Ok(7) }).await;
     assert!(matches!(without, Err(slots::CallError::Slots(SigningError::NoSlotInTime))), "{without:?}");
+}
+
+/// One exchange of a back end that counts, and what it makes of the answer.
+async fn exchanged(id: Option<&str>, result: Result<u8, SignError>) -> Result<u8, SignError> {
+    let leave = Leave::current().expect("a call within slots has leave");
+    assert!(leave.begin(Operations::Sign));
+    assert!(!leave.begin(Operations::Sign), "one slot is one exchange");
+    if receipt(200, id).answered() {
+        leave.answered();
+    }
+    result
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slot_does_not_return_before_the_back_end_itself_has_answered() {
+    let f = limited(Failure::Down, 0, Limited::budget(), 4).await;
+    let key = f.key.key.key.clone();
+    let forbidden = || {
+        let kind = SignErrorKind::Forbidden { by: signer::Denial::Unknown };
+        SignError::answered_with(kind, receipt(403, None))
+    };
+    let slots = f.path.slots();
+    let around = |call| slots.around(&key, &[Operations::Sign], far(), call);
+    around(exchanged(None, Err(forbidden()))).await.unwrap_err();
+    around(exchanged(None, Ok(7))).await.unwrap();
+    slots.around(&key, &[Operations::Sign], far(), async { Ok(7) }).await.unwrap();
+    around(exchanged(Some("id"), Ok(7))).await.unwrap();
+    assert_eq!(f.ledger.seen(), ["take", "take", "take", "take", "return Given"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn slots_that_came_too_late_are_not_used() {
+    let f = limited(Failure::Down, 0, Limited::budget(), 1).await;
+    f.ledger.commits_take(ATTEMPT_DEADLINE);
+    let called = AtomicU32::new(0);
+    let call = async {
+        called.fetch_add(1, SeqCst);
+        Ok(7)
+    };
+    let late = f.path.slots().around(&f.key.key.key, &[Operations::Sign], far(), call).await;
+    assert!(matches!(late, Err(slots::CallError::Slots(SigningError::NoSlotInTime))), "{late:?}");
+    assert_eq!(called.load(SeqCst), 0, "not even begun");
+    assert_eq!(f.ledger.seen(), ["take"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_knows_until_when_its_slots_allow_it_to_send() {
+    let f = limited(Failure::Down, 0, Limited::budget(), 1).await;
+    f.ledger.commits_take(Duration::from_secs(1));
+    let begun = f.ledger.clock.now();
+    let call = async { Ok(Leave::current().unwrap().until()) };
+    let until = f.path.slots().around(&f.key.key.key, &[Operations::Sign], far(), call).await.unwrap();
+    assert_eq!(until, begun.plus(ATTEMPT_DEADLINE), "counted from before the transaction");
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,6 +11,7 @@ use store::{NewRequest, StoreError, Write, Written};
 use super::unguessable_id;
 use crate::Issuer;
 use crate::directory::ContractEntry;
+use crate::placement::KeyUse;
 use crate::sealed::{self, CallbackTarget, Kind, Payload, PinPrompt, Registration, SealError};
 use crate::signing::budget::Overloaded;
 use crate::urls::ManifestAddress;
@@ -170,7 +171,9 @@ impl Issuer {
         }
         check_against_contract(&entry.contract, &wanted, now)?;
         // Before anything that costs: under overload most requests end here.
-        let meters = self.signing.budget().meters_of(self.settings.placement.backends());
+        let uses = [KeyUse::Requests, KeyUse::Credentials]
+            .map(|key_use| authority.signing.of(key_use).iter().map(|key| key.key.key.backend.as_str()));
+        let meters = self.signing.budget().alternatives(uses);
         self.signing.budget().would_admit(&meters)?;
 
         let request = RequestId::new(unguessable_id(now).map_err(|_source| SealError::Random)?);

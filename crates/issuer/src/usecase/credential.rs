@@ -39,7 +39,14 @@ impl Issuer {
         until: Instant,
     ) -> Result<Issued, IssueError> {
         let mut pauses = Pauses::new();
-        let mut intent: Option<StoredIntent> = None;
+        // A call that comes again while the one before it is being answered must not wait for a slot of its own. An intent
+        // binds the request to its holder.
+        let mut intent = match request.holder {
+            Some(_) if request.credential.is_none() => {
+                self.store.intent(request.tenant, &intent_name(request.id)).await?
+            }
+            _ => None,
+        };
         let transaction = request.transaction;
         loop {
             if let Some(sealed) = &request.credential {
@@ -57,6 +64,15 @@ impl Issuer {
             match self.sign_credential(&request, contract, proof, intent.as_ref(), until).await {
                 Ok(credential) => return Ok(Issued { credential, transaction }),
                 Err(IssueError::Busy(Some(SigningError::Lost))) => {}
+                Err(IssueError::Busy(Some(SigningError::NoSlotInTime))) => {
+                    // Another call may have signed it while this one waited.
+                    let again = self.store.request(request.tenant, request.id).await?;
+                    match again.filter(|again| again.credential.is_some()) {
+                        Some(again) => request = again,
+                        None => return Err(IssueError::Busy(Some(SigningError::NoSlotInTime))),
+                    }
+                    continue;
+                }
                 Err(error) => return Err(error),
             }
             if Instant::now() >= until {

@@ -90,6 +90,12 @@ impl Issuer {
                 Err(DocumentError::Signing(SigningError::Lost)) if Instant::now() < until => {
                     tokio::time::sleep(PAUSE).await;
                 }
+                Err(DocumentError::Signing(SigningError::NoSlotInTime)) => {
+                    // Another replica may have signed it while this one waited for a slot.
+                    let intent = self.store.intent(self.settings.tenant, &document.name).await?;
+                    let is_done = intent.is_some_and(|intent| intent.done);
+                    return if is_done { Ok(()) } else { Err(SigningError::NoSlotInTime.into()) };
+                }
                 Err(error) => return Err(error),
             }
         }

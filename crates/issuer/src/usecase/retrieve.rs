@@ -95,7 +95,6 @@ impl Issuer {
         self.inbound.request(id)?;
         let until = Instant::now() + WALLET_PATIENCE;
         let mut pauses = Pauses::new();
-        let mut intent: Option<StoredIntent> = None;
         loop {
             let request = self.store.request(self.settings.tenant, id).await?.ok_or(RetrieveError::Gone)?;
             *transaction = Some(request.transaction);
@@ -110,9 +109,14 @@ impl Issuer {
                 return Err(RetrieveError::Gone);
             }
             self.admit_signature(&request)?;
+            // A call that comes again while the one before it is being answered must not wait for a slot of its own.
+            let intent = self.store.intent(self.settings.tenant, &intent_name(id)).await?;
             match self.sign_object(&request, intent.as_ref(), until).await {
                 Ok(object) => return Ok(Retrieved { object, transaction: request.transaction }),
                 Err(RetrieveError::Busy(Some(SigningError::Lost))) => {}
+                Err(RetrieveError::Busy(Some(SigningError::NoSlotInTime))) => {
+                    return self.signed_meanwhile(&request).await;
+                }
                 Err(error) => return Err(error),
             }
             if Instant::now() >= until {
@@ -120,8 +124,15 @@ impl Issuer {
             }
             // Somebody else has the intent: wait for its outcome, or take it over when its attempt is over.
             pauses.wait().await;
-            intent = self.store.intent(self.settings.tenant, &intent_name(id)).await?;
         }
+    }
+
+    /// The object that another call signed while this one waited for a slot.
+    async fn signed_meanwhile(&self, request: &StoredRequest) -> Result<Retrieved, RetrieveError> {
+        let again = self.store.request(request.tenant, request.id).await?;
+        let object = again.and_then(|again| again.object);
+        let object = object.ok_or(RetrieveError::Busy(Some(SigningError::NoSlotInTime)))?;
+        Ok(Retrieved { object, transaction: request.transaction })
     }
 
     async fn sign_object(
@@ -267,3 +278,6 @@ fn random_text() -> Result<String, RetrieveError> {
     getrandom::fill(&mut bytes).map_err(|_source| RetrieveError::Random)?;
     Ok(base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes))
 }
+
+#[cfg(test)]
+mod tests;

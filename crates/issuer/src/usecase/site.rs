@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use domain::{AuthorityId, Clock, SignatureAlgorithm, TenantId, Timestamp};
-use signer::budget::Unlimited;
+use signer::budget::{Budget, Unlimited};
 use signer::{
     Backend, Capabilities, Keyring, Permit, RowsError, SealedKey, SealedKeyRows, SignError, Signed, Signer,
     SignerConfig, SoftwareBackend,
@@ -139,17 +139,23 @@ impl Site {
     }
 
     pub async fn replica_at(&self, origin: &str) -> Replica {
-        self.start(origin, Placement::one(BACKEND)).await
+        self.start(origin, Placement::one(BACKEND), Arc::new(Unlimited)).await
     }
 
     /// A replica that signs credentials in the first of these back ends and requests in the last. There are two back
     /// ends, `held` and `other`, with keys of their own.
     pub async fn replica_signing_in(&self, names: &[&str]) -> Replica {
         let name = |name: Option<&&str>| name.map(|name| vec![(*name).to_owned()]).unwrap_or_default();
-        self.start(ORIGIN, Placement { requests: name(names.last()), credentials: name(names.first()) }).await
+        let placement = Placement { requests: name(names.last()), credentials: name(names.first()) };
+        self.start(ORIGIN, placement, Arc::new(Unlimited)).await
     }
 
-    async fn start(&self, origin: &str, placement: Placement) -> Replica {
+    /// A replica whose back end has a limit. Other replicas of the site do not know of it.
+    pub async fn replica_within(&self, budget: Arc<dyn Budget>) -> Replica {
+        self.start(ORIGIN, Placement::one(BACKEND), budget).await
+    }
+
+    async fn start(&self, origin: &str, placement: Placement, budget: Arc<dyn Budget>) -> Replica {
         let tenant: TenantId = TENANT.parse().unwrap();
         let url = DatabaseUrl::Sqlite(self.directory.path().join("credenza.db"));
         let store = Store::open(&url, Arc::clone(&self.clock)).await.unwrap();
@@ -162,7 +168,7 @@ impl Site {
             asked: AtomicUsize::new(0),
             signer: Arc::clone(&software),
         });
-        let backend = Backend { signer: gate.clone(), admin: software, budget: Arc::new(Unlimited) };
+        let backend = Backend { signer: gate.clone(), admin: software, budget };
         let other = SoftwareBackend::open(OTHER, TENANT, Arc::clone(&self.keyring), self.other.clone())
             .await
             .unwrap();

@@ -10,7 +10,7 @@ use domain::{
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::meter::{MeterName, Need, Slot};
+use crate::meter::{Alternatives, Need, Slot};
 
 /// One change. Boxed, because a batch moves between threads and some members carry whole credentials.
 pub enum Write {
@@ -154,8 +154,8 @@ pub struct NewRequest {
     pub callback: Option<String>,
     /// Keyed hash of what the wallet has to send as PIN.
     pub pin_hash: Option<String>,
-    /// The meters that have to admit it; empty where no key has a limit.
-    pub meters: Vec<MeterName>,
+    /// For each use of keys that it will come to, the meters that may admit it; empty where no key has a limit.
+    pub meters: Vec<Alternatives>,
     /// What the ledger says.
     pub event: Event,
 }

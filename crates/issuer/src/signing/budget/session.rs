@@ -2,21 +2,43 @@
 //!
 //! Owns the order within a batch: refusals by the vault first, then who is admitted and for whom slots are set aside, in
 //! the batch's order; winners then take what was set aside. What a loser set aside was never taken: it is tried on a copy
-//! of the row.
+//! of the row. A meter whose time or row cannot be relied on in this batch is shut: nothing is granted, admitted, moved or
+//! written there, and slots out of it come back by themselves.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use domain::{BootTime, Timestamp};
 use signer::budget::{
-    Admission, Cost, Meter, Now, Opened, Operations, Reading, Row, Slot as RowSlot, Witness,
+    Admission, Cost, Meter, Now, Opened, Operations, Reading, Row, RowError, Slot as RowSlot, Witness,
 };
-use store::{BudgetSession, Ended, FoundMeter, MeterName, Need, Slot, StoreError};
+use store::{Alternatives, BudgetSession, Ended, FoundMeter, MeterName, Need, Slot, StoreError};
 
-use super::{Known, Last, Shared, label, operations};
+use super::{Known, Last, Shared, choose, label, operations};
 
-/// When to ask again where no return time is known: the step in which return times are kept.
-const STEP_MS: i64 = 20;
+/// When to ask again where no return time is known.
+const NOTHING_KNOWN_MS: i64 = 20;
+
+/// When to ask again where the meter is shut.
+const SHUT_MS: i64 = 250;
+
+/// Why a meter is left as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shut {
+    /// The reading took too long. One that is used all the same would hold back the time of all processes.
+    ClockSlow,
+    /// The row cannot be read: another version of the product wrote it, or it is damaged.
+    Unreadable,
+}
+
+impl Shut {
+    const fn label(self) -> &'static str {
+        match self {
+            Self::ClockSlow => "budget_clock_slow",
+            Self::Unreadable => "budget_unreadable",
+        }
+    }
+}
 
 struct Entry {
     name: MeterName,
@@ -33,6 +55,7 @@ struct Entry {
 pub(super) struct Session {
     shared: Arc<Shared>,
     entries: Vec<Entry>,
+    shut: Vec<(MeterName, Shut)>,
     boot: BootTime,
     /// Where somebody went without: who comes later in the batch must not be served before.
     exhausted: HashSet<(MeterName, Operations)>,
@@ -43,24 +66,91 @@ impl Session {
         shared: Arc<Shared>,
         rows: Vec<FoundMeter>,
         reading: &Reading,
+        is_complete: bool,
     ) -> Result<Self, StoreError> {
-        let mut entries = Vec::with_capacity(rows.len());
+        let mut session = Self {
+            shared,
+            entries: Vec::new(),
+            shut: Vec::new(),
+            boot: reading.boot,
+            exhausted: HashSet::new(),
+        };
+        let is_slow = reading.took > session.shared.slow_reading();
         for found in rows {
-            let meter = shared.meters.get(&found.id).ok_or(StoreError::Corrupt("a meter's id"))?;
-            let mut row = match &found.state {
-                None => Row::new(),
-                Some(text) => Row::parse(text).map_err(|error| {
-                    tracing::error!(meter = %found.id, %error, "the row of a vault's budget cannot be read");
-                    StoreError::Corrupt("meter.state")
-                })?,
+            let meter = session.shared.meters.get(&found.id).ok_or(StoreError::Corrupt("a meter's id"))?;
+            let meter = Arc::clone(meter);
+            if is_slow {
+                session.shut_for_slowness(found.id, reading);
+                continue;
+            }
+            let before = session.shared.known().get(&found.id).map(|known| known.witness.clone());
+            let before = before.unwrap_or_default();
+            let (row, opened) = match found.state.as_deref().map(Row::parse) {
+                Some(Ok(mut row)) => {
+                    let opened = row.open(&meter, reading, &before);
+                    (row, opened)
+                }
+                Some(Err(error)) => {
+                    session.shut_for_text(found.id, &error);
+                    continue;
+                }
+                None if is_complete && before == Witness::default() => {
+                    let mut row = Row::new();
+                    let opened = row.open(&meter, reading, &before);
+                    (row, opened)
+                }
+                None => {
+                    tracing::warn!(
+                        meter = %found.id,
+                        pause = ?meter.lost_commit_pause(),
+                        "the row of a vault's budget may have been lost; nothing is signed until what it held is over"
+                    );
+                    Row::after_loss(&meter, reading)
+                }
             };
-            let witness =
-                shared.known().get(&found.id).map(|known| known.witness.clone()).unwrap_or_default();
-            let Opened { now, witness } = row.open(meter, reading, &witness);
-            let (name, meter) = (found.id, Arc::clone(meter));
-            entries.push(Entry { name, meter, row, trial: None, now, witness, left: 0 });
+            let Opened { now, witness } = opened;
+            session.entries.push(Entry { name: found.id, meter, row, trial: None, now, witness, left: 0 });
         }
-        Ok(Self { shared, entries, boot: reading.boot, exhausted: HashSet::new() })
+        Ok(session)
+    }
+
+    fn shut_for_slowness(&mut self, name: MeterName, reading: &Reading) {
+        let mut known = self.shared.known();
+        let begins = known.entry(name.clone()).or_default().slow_readings.happened(reading.boot);
+        drop(known);
+        if begins {
+            tracing::warn!(
+                meter = %name, took = ?reading.took,
+                "the database's time takes too long to read: nothing is signed by it"
+            );
+        }
+        self.shut.push((name, Shut::ClockSlow));
+    }
+
+    fn shut_for_text(&mut self, name: MeterName, error: &RowError) {
+        let mut known = self.shared.known();
+        let begins = known.entry(name.clone()).or_default().unreadable.happened(self.boot);
+        drop(known);
+        if begins {
+            tracing::error!(meter = %name, %error, "the row of a vault's budget cannot be read: nothing is signed by it");
+        }
+        self.shut.push((name, Shut::Unreadable));
+    }
+
+    fn why_shut(&self, name: &MeterName) -> Option<Shut> {
+        self.shut.iter().find(|(shut, _)| shut == name).map(|(_, why)| *why)
+    }
+
+    /// Whether a meter would admit a request, or the label that says why not.
+    fn judge(&self, name: &MeterName) -> Result<(), &'static str> {
+        if let Some(why) = self.why_shut(name) {
+            return Err(why.label());
+        }
+        let Some(entry) = self.entries.iter().find(|entry| entry.name == *name) else { return Ok(()) };
+        match entry.row.would_admit(&entry.meter, entry.now.at) {
+            Admission::Admitted => Ok(()),
+            Admission::Refused(refusal) => Err(label(refusal)),
+        }
     }
 
     fn entry(&mut self, name: &MeterName) -> Option<&mut Entry> {
@@ -75,24 +165,9 @@ impl Entry {
 
     /// Milliseconds until it makes sense to ask again.
     fn wait_ms(&self, operations: Operations) -> i64 {
-        let snapshot = self.row.snapshot(&self.meter, operations, self.now);
-        if let Some(snapshot) = snapshot {
-            let paused = snapshot.paused_until.saturating_sub(self.now.at);
-            if paused > 0 {
-                return paused;
-            }
-            // Grants come at a pace then, not with returns alone.
-            if snapshot.effective < snapshot.limit {
-                return STEP_MS;
-            }
-        }
-        if !self.now.may_grant {
-            // The reading took too long; the next one need not.
-            return STEP_MS;
-        }
         let trial = self.trial.as_ref().unwrap_or(&self.row);
         let returns = trial.next_return(&self.meter, operations, self.now);
-        returns.map_or(STEP_MS, |at| at.saturating_sub(self.now.at))
+        returns.map_or(NOTHING_KNOWN_MS, |at| at.saturating_sub(self.now.at))
     }
 }
 
@@ -112,14 +187,9 @@ impl BudgetSession for Session {
         }
     }
 
-    fn admit(&mut self, meters: &[MeterName], created_at: Timestamp) -> Result<(), &'static str> {
-        let of_request = |entry: &&mut Entry| meters.contains(&entry.name);
-        for entry in self.entries.iter_mut().filter(of_request) {
-            if let Admission::Refused(refusal) = entry.row.would_admit(&entry.meter, entry.now.at) {
-                return Err(label(refusal));
-            }
-        }
-        for entry in self.entries.iter_mut().filter(of_request) {
+    fn admit(&mut self, uses: &[Alternatives], created_at: Timestamp) -> Result<(), &'static str> {
+        let chosen = choose(uses, |name| self.judge(name))?;
+        for entry in self.entries.iter_mut().filter(|entry| chosen.contains(&entry.name)) {
             if let Admission::Refused(refusal) = entry.row.admit(&entry.meter, entry.now) {
                 return Err(label(refusal));
             }
@@ -132,8 +202,12 @@ impl BudgetSession for Session {
         let mut wait = None;
         for need in needs {
             let cost = cost(need);
+            if self.why_shut(&need.meter).is_some() {
+                wait = Some(wait.unwrap_or(SHUT_MS).max(SHUT_MS));
+                continue;
+            }
             let after_another = self.exhausted.contains(&(need.meter.clone(), cost.operations));
-            let Some(entry) = self.entry(&need.meter) else { return Err(STEP_MS) };
+            let Some(entry) = self.entry(&need.meter) else { return Err(NOTHING_KNOWN_MS) };
             let (meter, now) = (Arc::clone(&entry.meter), entry.now);
             if after_another || !entry.trial().would_grant(&meter, cost, now) {
                 let needed = entry.wait_ms(cost.operations);
@@ -181,13 +255,17 @@ impl BudgetSession for Session {
         }
     }
 
-    fn end(self: Box<Self>) -> Ended {
+    fn end(self: Box<Self>) -> Result<Ended, StoreError> {
         let Self { shared, mut entries, boot, .. } = *self;
         let mut rows = Vec::with_capacity(entries.len());
         for entry in &mut entries {
             let queued = shared.queued().get(&entry.name).copied().unwrap_or(0);
             entry.row.waiting(&shared.replica, queued.saturating_sub(entry.left), entry.now);
-            rows.push((entry.name.clone(), entry.row.to_text()));
+            let text = entry.row.to_text().map_err(|error| {
+                tracing::error!(meter = %entry.name, %error, "the row of a vault's budget cannot be written");
+                StoreError::Corrupt("meter.state")
+            })?;
+            rows.push((entry.name.clone(), text));
         }
         let keep = Box::new(move || {
             let mut all = shared.known();
@@ -200,7 +278,7 @@ impl BudgetSession for Session {
                 }
             }
         });
-        Ended { rows, keep }
+        Ok(Ended { rows, keep })
     }
 }
 

@@ -11,6 +11,9 @@ use tempfile::TempDir;
 
 use super::*;
 
+mod several;
+mod shut;
+
 const TENANT: &str = "a5f1c9d2-0000-4000-8000-00000000abcd";
 
 /// One time for everything: wall clock and time since the machine started.
@@ -176,7 +179,7 @@ impl Replica {
             payload: String::new(),
             callback: None,
             pin_hash: None,
-            meters: self.budget.meters_of([backend]),
+            meters: self.budget.alternatives([[backend]]),
             event: domain::audit::Event::new(&subject, domain::audit::EventKind::RequestCreated, at),
         }))
     }
@@ -198,8 +201,6 @@ async fn what_an_operation_needs_is_what_its_meters_limit() {
     assert_eq!(needs("k", &create), expected);
     assert!(budget.needs(&key("software", "k"), &create).is_empty());
     assert!(budget.needs(&key("nowhere", "k"), &create).is_empty());
-    assert!(budget.meters_of(["software"]).is_empty());
-    assert_eq!(budget.meters_of(["east", "software", "west", "east"]).len(), 3, "a subscription counts once");
 }
 
 #[tokio::test]
@@ -281,7 +282,7 @@ async fn refusals_by_the_vault_shrink_what_is_granted() {
 async fn requests_are_admitted_while_there_are_tokens() {
     let site = Site::new(200, 5_000).await;
     let replica = site.replica().await;
-    let meters = replica.budget.meters_of(["east"]);
+    let meters = replica.budget.alternatives([["east"]]);
     assert!(replica.budget.would_admit(&meters).is_ok(), "nothing is known yet");
     let mut admitted = 0;
     for _ in 0..40 {
@@ -298,7 +299,7 @@ async fn requests_are_admitted_while_there_are_tokens() {
     assert_eq!(admitted, 9);
     let refused = replica.budget.would_admit(&meters).unwrap_err();
     assert_eq!(refused.reason, "budget_no_tokens", "no transaction is needed for it any more");
-    assert!(replica.budget.would_admit(&replica.budget.meters_of(["west"])).is_ok());
+    assert!(replica.budget.would_admit(&replica.budget.alternatives([["west"]])).is_ok());
     let status = replica.budget.status();
     assert_eq!(status.iter().map(|status| status.refused).sum::<u64>(), 2, "both meters of the request");
     site.time.pass(110);
@@ -315,7 +316,7 @@ async fn no_request_is_admitted_while_too_much_waits_anywhere() {
     // A second's worth is 20 signatures.
     one.metered.waiting(HashMap::from([(meter.clone(), 21 * 2520)]));
     one.look("east").await;
-    let refused = one.budget.would_admit(std::slice::from_ref(&meter)).unwrap_err();
+    let refused = one.budget.would_admit(&[vec![vec![meter]]]).unwrap_err();
     assert_eq!(refused.reason, "budget_queue_too_long");
     let committed = two.commit(vec![two.create("east")]).await;
     assert_eq!(committed.written, [Written::Refused { reason: "budget_queue_too_long" }]);
@@ -323,22 +324,4 @@ async fn no_request_is_admitted_while_too_much_waits_anywhere() {
     assert_eq!(one.granted("east", 3).await.len(), 3);
     let committed = two.commit(vec![two.create("east")]).await;
     assert_eq!(committed.written, [Written::Done]);
-}
-
-#[tokio::test]
-async fn a_row_that_cannot_be_read_grants_nothing() {
-    let site = Site::new(5, 50).await;
-    let replica = site.replica().await;
-    replica.look("east").await;
-    let row = FoundMeter { id: "vault:east.vault.azure.net".into(), state: Some("{\"v\":99}".to_owned()) };
-    let reading = MeterReading {
-        database_ms: 0,
-        epoch: "a boot".to_owned(),
-        survives_epoch: true,
-        before: BootTime::from_nanos(0),
-        after: BootTime::from_nanos(0),
-    };
-    assert!(matches!(replica.budget.begin(vec![row], &reading), Err(StoreError::Corrupt("meter.state"))));
-    let row = FoundMeter { id: "vault:nobody".into(), state: None };
-    assert!(matches!(replica.budget.begin(vec![row], &reading), Err(StoreError::Corrupt("a meter's id"))));
 }
