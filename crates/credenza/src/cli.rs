@@ -113,6 +113,10 @@ pub struct DoctorArgs {
     /// As JSON.
     #[arg(long)]
     pub json: bool,
+    /// Asks the vaults even if there is no usable database to count the questions in. Only while nothing else uses them:
+    /// a vault counts questions like signatures.
+    #[arg(long)]
+    pub without_budget: bool,
 }
 
 /// Where the configuration is.

@@ -72,8 +72,7 @@ impl Site {
             }
         };
         let replicas = ports.iter().map(|port| Replica { port: *port, running: None }).collect();
-        let mut site =
-            Self { sim, database, replicas, ready: Ready::default(), directory, balancer: balancer };
+        let mut site = Self { sim, database, replicas, ready: Ready::default(), directory, balancer };
         site.furnish(&url);
         let contract = format!("{}/../config/contracts/student-card.json", env!("CARGO_MANIFEST_DIR"));
         let config = site.config(0).display().to_string();

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail, ensure};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
+use signer::budget::MeterId;
 use url::Url;
 
 use crate::secret_file;
@@ -155,10 +156,9 @@ pub fn check(vaults: &[VaultSection]) -> anyhow::Result<()> {
                 vault.name,
                 vault.authority()
             );
+            let meter = |vault: &VaultSection| vault.subscription.as_deref().map(MeterId::subscription);
             ensure!(
-                vault.subscription.is_none()
-                    || vault.subscription != other.subscription
-                    || vault.limits() == other.limits(),
+                meter(vault).is_none() || meter(vault) != meter(other) || vault.limits() == other.limits(),
                 "vault `{}` and vault `{}` share the subscription `{}` and have different limits: a subscription has one \
                  limit, five times that of each of its vaults. Give both the same `limits` and `kty`, or name no \
                  subscription",

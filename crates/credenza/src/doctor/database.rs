@@ -36,8 +36,31 @@ const NETWORK: [&str; 12] = [
     "fuse.glusterfs",
 ];
 
+/// Why there is no database that can be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoStore {
+    /// SQLite's file is not there yet.
+    #[error("there is no database yet")]
+    Absent,
+    /// It cannot be opened.
+    #[error("the database cannot be reached")]
+    Unreachable,
+    /// There are no tables yet.
+    #[error("the database has no tables yet")]
+    Empty,
+    /// An older program made its tables.
+    #[error("the tables of the database are older than this program")]
+    Behind,
+    /// A newer program made its tables.
+    #[error("the tables of the database are newer than this program")]
+    Newer,
+    /// Its tables cannot be read.
+    #[error("the tables of the database cannot be read")]
+    Unreadable,
+}
+
 /// Checks the database; gives it for what comes next, unless it cannot be used.
-pub async fn check(report: &mut Report, url: &DatabaseUrl) -> Option<Arc<Store>> {
+pub async fn check(report: &mut Report, url: &DatabaseUrl) -> Result<Arc<Store>, NoStore> {
     if let DatabaseUrl::Sqlite(path) = url {
         if !path.exists() {
             report.warn(
@@ -46,7 +69,7 @@ pub async fn check(report: &mut Report, url: &DatabaseUrl) -> Option<Arc<Store>>
                 format!("{} does not exist yet", path.display()),
                 "the first start makes it, `credenza migrate` too; keys and permissions are looked at from then on",
             );
-            return None;
+            return Err(NoStore::Absent);
         }
         file_system(report, path);
     }
@@ -61,12 +84,12 @@ pub async fn check(report: &mut Report, url: &DatabaseUrl) -> Option<Arc<Store>>
                 with_causes(&error),
                 "check database.url, and that the server takes connections",
             );
-            return None;
+            return Err(NoStore::Unreachable);
         }
         Err(_elapsed) => {
             let found = format!("no connection within {} s", OPEN_LIMIT.as_secs());
             report.fail(AREA, "open", found, "check database.url and the way to the server");
-            return None;
+            return Err(NoStore::Unreachable);
         }
     };
     report.ok(AREA, "open", format!("{url:?}"));
@@ -81,10 +104,10 @@ pub async fn check(report: &mut Report, url: &DatabaseUrl) -> Option<Arc<Store>>
     if matches!(url, DatabaseUrl::Postgres(_)) {
         time(report, &store).await;
     }
-    usable.then_some(store)
+    usable.map(|()| store)
 }
 
-async fn schema(report: &mut Report, store: &Store) -> bool {
+async fn schema(report: &mut Report, store: &Store) -> Result<(), NoStore> {
     match store.schema().await {
         Ok(Schema::Current) => report.ok(AREA, "schema", "up to date"),
         Ok(Schema::Absent) => {
@@ -94,7 +117,7 @@ async fn schema(report: &mut Report, store: &Store) -> bool {
                 "there are no tables yet",
                 "the first start makes them, `credenza migrate` too",
             );
-            return false;
+            return Err(NoStore::Empty);
         }
         Ok(Schema::Behind { found, known }) => {
             report.warn(
@@ -103,7 +126,7 @@ async fn schema(report: &mut Report, store: &Store) -> bool {
                 format!("version {found}, this program has {known}"),
                 "`credenza migrate` or the next start of this program brings it up to date",
             );
-            return false;
+            return Err(NoStore::Behind);
         }
         Ok(Schema::Newer { found, known }) => {
             report.fail(
@@ -112,14 +135,14 @@ async fn schema(report: &mut Report, store: &Store) -> bool {
                 format!("version {found}, this program knows up to {known}"),
                 "use the newer program: this one refuses to start",
             );
-            return false;
+            return Err(NoStore::Newer);
         }
         Err(error) => {
             report.fail(AREA, "schema", with_causes(&error), "our user has to be able to read the tables");
-            return false;
+            return Err(NoStore::Unreadable);
         }
     }
-    true
+    Ok(())
 }
 
 fn sqlite(report: &mut Report, journal_mode: &str, synchronous: i64) {

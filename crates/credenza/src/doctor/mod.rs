@@ -22,7 +22,7 @@ use store::{Authority, Store, StoreError};
 use self::database::with_causes;
 use self::published::Expected;
 use self::report::Report;
-use self::slots::DoctorSlots;
+use self::slots::{DoctorSlots, Source};
 use self::vault::Subject;
 use crate::cli::{DoctorArgs, say};
 use crate::installation;
@@ -41,7 +41,7 @@ pub async fn run(args: DoctorArgs) -> anyhow::Result<ExitCode> {
         plan.egress.extra_roots.extend(std::fs::read(args.installation.data_dir.join("ca.pem")));
     }
     let mut report = Report::default();
-    examine(&mut report, plan).await?;
+    examine(&mut report, plan, args.without_budget).await?;
     say(&if args.json { report.json()? } else { report.table() })?;
     Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -54,21 +54,21 @@ struct Known {
     linkage: Option<String>,
 }
 
-async fn examine(report: &mut Report, plan: Plan) -> anyhow::Result<()> {
+async fn examine(report: &mut Report, plan: Plan, without_budget: bool) -> anyhow::Result<()> {
     let tenant = plan.settings.tenant;
     let store = database::check(report, &plan.database).await;
     let known = match &store {
-        Some(store) => match read(store, tenant, &plan.public_url).await {
+        Ok(store) => match read(store, tenant, &plan.public_url).await {
             Ok(known) => known,
             Err(error) => {
                 report.fail("database", "read", with_causes(&error), "see the database's log");
                 Known::default()
             }
         },
-        None => Known::default(),
+        Err(_no_store) => Known::default(),
     };
     placement(report, &plan, &known);
-    if let Some(store) = &store {
+    if let Ok(store) = &store {
         keyring(report, plan.keyring, store).await;
     }
     let clock: Arc<dyn BootClock> = Arc::new(SystemBootClock::new());
@@ -82,7 +82,12 @@ async fn examine(report: &mut Report, plan: Plan) -> anyhow::Result<()> {
         .zip(&opened)
         .map(|(vault, opened)| (vault.name().to_owned(), opened.backend.clone()))
         .collect();
-    let slots = DoctorSlots::new(store, &backends, &clock);
+    let source = match store {
+        Ok(store) => Source::Store(store),
+        Err(_no_store) if without_budget => Source::Uncounted,
+        Err(why) => Source::Nowhere(why),
+    };
+    let slots = DoctorSlots::new(source, &backends, &clock);
     for (vault, opened) in plan.vaults.iter().zip(&opened) {
         let in_use = |key: &&SigningKey| {
             key.key.backend == vault.name()

@@ -6,10 +6,11 @@
 use std::time::{Duration, Instant};
 
 use domain::key::SigningKey;
-use domain::{Clock as _, KeyRef};
+use domain::{Clock as _, KeyRef, Timestamp};
+use issuer::signing::SigningError;
 use issuer::signing::slots::CallError;
 use signer::budget::Operations;
-use signer::key_vault::probe::{Operation, Permission};
+use signer::key_vault::probe::{Challenge, Operation, Permission};
 use signer::key_vault::{KeyDescription, KeyVaultBackend, Protection as Found};
 use signer::{Denial, SignErrorKind, Unreachability};
 
@@ -17,7 +18,7 @@ use super::database::with_causes;
 use super::judge::{self, KeyFacts};
 use super::network::{self, Blocked};
 use super::report::Report;
-use super::slots::DoctorSlots;
+use super::slots::{DoctorSlots, Unasked};
 use crate::clock::SystemClock;
 use crate::config::vault::Protection;
 use crate::vaults::{self, Opened, Vault};
@@ -94,23 +95,26 @@ impl Subject<'_> {
             }
             Err(blocked) => return stop(report, "tcp", blocked),
         }
+        if let Some(why) = self.slots.refused() {
+            return unanswered(report, area, "questions", &Unasked::NoStore(why));
+        }
         let host = url.host_str().unwrap_or_default();
-        if let Err(error) = self.opened.signer.challenge().await {
-            if let SignErrorKind::Unreachable { why: Unreachability::Tls, source } = error.kind() {
+        if let Err(error) = self.challenge().await {
+            if let Some(SignErrorKind::Unreachable { why: Unreachability::Tls, source }) = kind(&error) {
                 return stop(report, "tls", network::explain_tls(host, &**source));
             }
-            return unanswered(report, area, "tls", &error.into());
+            return unanswered(report, area, "tls", &error);
         }
         report.ok(area, "tls", "the certificate is trusted");
         // Once more, on a connection that stands: only then the time of the answer says something about the clock.
-        match self.opened.signer.challenge().await {
-            Ok(challenge) => {
+        match self.challenge().await {
+            Ok((challenge, received)) => {
                 let verify = self.vault.config.verify_challenge_resource;
                 judge::challenge(report, area, host, &challenge, self.vault.tenant.as_deref(), verify);
                 match challenge.vault_time {
                     Some(time) => {
                         let half = i64::try_from(challenge.latency.as_millis() / 2).unwrap_or(i64::MAX);
-                        let ours = SystemClock.now().plus_millis(-half);
+                        let ours = received.plus_millis(-half);
                         let theirs = time.plus_millis(DATE_INEXACT_MS);
                         let offset = theirs.millis().saturating_sub(ours.millis());
                         judge::clock(report, area, "the vault's clock", offset, half + DATE_INEXACT_MS);
@@ -124,7 +128,7 @@ impl Subject<'_> {
                 }
                 challenge.resource.is_some()
             }
-            Err(error) => unanswered(report, area, "challenge", &error.into()),
+            Err(error) => unanswered(report, area, "challenge", &error),
         }
     }
 
@@ -183,8 +187,8 @@ impl Subject<'_> {
         }
         let facts = KeyFacts {
             enabled: found.enabled,
-            not_before: found.not_before.map(domain::Timestamp::seconds),
-            expires: found.expires.map(domain::Timestamp::seconds),
+            not_before: found.not_before.map(Timestamp::seconds),
+            expires: found.expires.map(Timestamp::seconds),
             operations: found.operations.clone(),
             kty: match found.protection {
                 Found::Hsm => "EC-HSM".to_owned(),
@@ -294,7 +298,7 @@ impl Subject<'_> {
         operation: Operation,
         key: &KeyRef,
         face: &KeyVaultBackend,
-    ) -> Result<Option<Denial>, CallError> {
+    ) -> Result<Option<Denial>, Unasked> {
         let counts = match operation {
             Operation::Create => Operations::CreateKey,
             _ => Operations::Sign,
@@ -309,7 +313,13 @@ impl Subject<'_> {
         self.slots.around(key, counts, question).await
     }
 
-    async fn describe(&self, key: &KeyRef) -> Result<KeyDescription, CallError> {
+    /// What the vault wants of a caller without a token, and when it said so.
+    async fn challenge(&self) -> Result<(Challenge, Timestamp), Unasked> {
+        let question = async { Ok((self.opened.signer.challenge().await?, SystemClock.now())) };
+        self.slots.around(&self.nobody(), Operations::Sign, question).await
+    }
+
+    async fn describe(&self, key: &KeyRef) -> Result<KeyDescription, Unasked> {
         self.slots.around(key, Operations::Sign, self.opened.signer.describe(key)).await
     }
 }
@@ -317,23 +327,40 @@ impl Subject<'_> {
 const SIGNER: &str = "the identity that signs";
 
 /// An answer that says nothing about what was asked. Always false, for callers that stop then.
-fn unanswered(report: &mut Report, area: &str, check: &'static str, error: &CallError) -> bool {
+fn unanswered(report: &mut Report, area: &str, check: &'static str, error: &Unasked) -> bool {
+    if !matches!(error, Unasked::Call(CallError::Backend(_))) {
+        let found = format!("not asked: its slots could not be taken ({})", with_causes(error));
+        match error {
+            Unasked::Call(CallError::Slots(SigningError::NoSlotInTime)) => {
+                report.warn(area, check, found, "run this again when fewer credentials are issued");
+            }
+            Unasked::Call(_) => report.fail(area, check, found, "see the database's log"),
+            Unasked::NoStore(_) => report.warn(
+                area,
+                check,
+                found,
+                "a vault counts questions like signatures: mend the database first (`credenza migrate` makes its tables and \
+                 brings them up to date), or, while nothing else uses this vault, add --without-budget",
+            ),
+        }
+        return false;
+    }
     let cure =
         kind(error).and_then(vaults::cure).unwrap_or("try again; look at the vault's metrics and its log");
     report.fail(area, check, with_causes(error), cure);
     false
 }
 
-const fn kind(error: &CallError) -> Option<&SignErrorKind> {
+const fn kind(error: &Unasked) -> Option<&SignErrorKind> {
     match error {
-        CallError::Backend(error) => Some(error.kind()),
-        CallError::Slots(_) => None,
+        Unasked::Call(CallError::Backend(error)) => Some(error.kind()),
+        Unasked::Call(CallError::Slots(_)) | Unasked::NoStore(_) => None,
     }
 }
 
 /// Whether the vault itself answered, with a refusal.
-fn answered(error: &CallError) -> bool {
-    matches!(error, CallError::Backend(error) if error.answered())
+fn answered(error: &Unasked) -> bool {
+    matches!(error, Unasked::Call(CallError::Backend(error)) if error.answered())
 }
 
 const fn is_network(by: Denial) -> bool {

@@ -1,11 +1,11 @@
 //! A service on a simulated vault, and what a test does with the two: break one, use the other, compare their records.
 
+use std::any::Any;
 use std::time::{Duration, Instant};
 
 use credenza_tests::database::Database;
 use credenza_tests::process::{Answer, Credenza, Options, REQUEST_SCOPE, client_trusting};
 use credenza_tests::reconciliation::Reconciliation;
-use credenza_tests::running::Running;
 use serde_json::Value;
 use vault_sim::{Arrival, FaultKind, FaultSpec, SimConfig};
 use wallet::holder::{Holder, HolderKind};
@@ -27,21 +27,13 @@ const SETTLES: Duration = Duration::from_secs(15);
 const CLIENT: &str = "{ kind = \"client_secret\", tenant_id = \"00000000-0000-0000-0000-000000000001\", \
                       client_id = \"11111111-2222-3333-4444-555555555555\", secret_env = \"SIGNER_TOKEN\" }";
 
-/// What keeps the service alive; held, not used.
-enum Process {
-    Dev(#[expect(dead_code, reason = "ends with the bench")] Credenza),
-    Serve(
-        #[expect(dead_code, reason = "ends with the bench")] Running,
-        #[expect(dead_code, reason = "holds the files")] Site,
-    ),
-}
-
 /// A service on a simulated vault.
 pub struct Bench {
     pub simulator: Simulator,
     pub service: Service,
     database: Database,
-    _process: Process,
+    /// The process and its files: they end with this.
+    _alive: Box<dyn Any + Send + Sync>,
 }
 
 /// A wallet that has seen its contract and not yet sent its proof.
@@ -60,7 +52,7 @@ impl Bench {
         let credenza = Credenza::start(Options { extra_args, ..Options::default() }).await;
         let service = Service::of(&credenza).await;
         let database = Database::Sqlite(service.data_dir.join("credenza.db"));
-        Self { simulator, service, database, _process: Process::Dev(credenza) }
+        Self { simulator, service, database, _alive: Box::new(credenza) }
     }
 
     /// `credenza serve` with a vault that has these members besides the usual ones.
@@ -103,7 +95,7 @@ impl Bench {
         let database = Database::Sqlite(site.path("credenza.db"));
         let data_dir = site.path("");
         let service = Service { ready, data_dir, client, session, token };
-        Self { simulator, service, database, _process: Process::Serve(running, site) }
+        Self { simulator, service, database, _alive: Box::new((running, site)) }
     }
 
     /// A fault that meets all signatures until [`Self::mend`].

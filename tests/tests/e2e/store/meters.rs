@@ -1,14 +1,15 @@
 //! Slots in the transactions that they belong to: who gets some, when they move, and what becomes of them when a commit
 //! is in doubt. With a rule of the suite's own, as simple as a rule can be: the store must not care which.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Once};
+use std::time::Duration;
 
-use domain::{BootClock, Timestamp};
+use domain::{BootClock, BootTime, Timestamp};
 use store::{
-    Answer, BudgetRule, BudgetSession, Ended, FoundMeter, MeterName, MeterReading, Need, NoticeWatch,
-    OpenIntent, Outcome, ReturnSlots, Slot, StoreError, TakeSlots, Write, Written,
+    Alternatives, Answer, BudgetRule, BudgetSession, Ended, FoundMeter, MeterName, MeterReading, Need,
+    NoticeWatch, OpenIntent, Outcome, ReturnSlots, Slot, StoreError, TakeSlots, Write, Written,
 };
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -46,6 +47,10 @@ struct Few {
     boot: TestBoot,
     slots: usize,
     begun: AtomicUsize,
+    /// Milliseconds that pass at each of the next looks at the boot-time clock.
+    jumps: Mutex<VecDeque<i64>>,
+    /// The last reading.
+    read: Mutex<Option<MeterReading>>,
     committed: AtomicUsize,
     heard: Mutex<Vec<String>>,
 }
@@ -57,6 +62,8 @@ impl Few {
             boot: TestBoot::default(),
             slots,
             begun: AtomicUsize::new(0),
+            jumps: Mutex::default(),
+            read: Mutex::default(),
             committed: AtomicUsize::new(0),
             heard: Mutex::default(),
         })
@@ -79,9 +86,25 @@ struct FewSession {
 /// The trait has no way to its own `Arc`; the suite keeps one.
 struct Handle(Arc<Few>);
 
+impl BootClock for Handle {
+    fn now(&self) -> BootTime {
+        let jump = self.0.jumps.lock().unwrap().pop_front();
+        self.0.boot.pass(jump.unwrap_or(0));
+        self.0.boot.now()
+    }
+
+    fn boot_id(&self) -> String {
+        self.0.boot.boot_id()
+    }
+}
+
 impl BudgetRule for Handle {
     fn boot(&self) -> &dyn BootClock {
-        &self.0.boot
+        self
+    }
+
+    fn slow_reading(&self) -> Duration {
+        Duration::from_millis(50)
     }
 
     fn begin(
@@ -93,6 +116,7 @@ impl BudgetRule for Handle {
         let names: Vec<&str> = rows.iter().map(|row| &*row.id).collect();
         assert!(names.is_sorted(), "{names:?}");
         assert!(!reading.epoch.is_empty());
+        *self.0.read.lock().unwrap() = Some(reading.clone());
         let parse = |state: Option<String>| -> Vec<i64> {
             state.unwrap_or_default().split(' ').filter_map(|at| at.parse().ok()).collect()
         };
@@ -120,8 +144,8 @@ impl BudgetSession for FewSession {
         self.slots = 0;
     }
 
-    fn admit(&mut self, meters: &[MeterName], created_at: Timestamp) -> Result<(), &'static str> {
-        if meters.iter().any(|meter| self.rows[meter].len() >= self.slots) {
+    fn admit(&mut self, uses: &[Alternatives], created_at: Timestamp) -> Result<(), &'static str> {
+        if uses.iter().flatten().flatten().any(|meter| self.rows[meter].len() >= self.slots) {
             return Err("full");
         }
         self.heard.push(format!("admitted at {}", created_at.millis()));
@@ -164,7 +188,7 @@ impl BudgetSession for FewSession {
         }
     }
 
-    fn end(self: Box<Self>) -> Ended {
+    fn end(self: Box<Self>) -> Result<Ended, StoreError> {
         self.rule.heard.lock().unwrap().extend(self.heard);
         let text = |returns: Vec<i64>| returns.iter().map(i64::to_string).collect::<Vec<_>>().join(" ");
         let rows = self.rows.into_iter().map(|(id, returns)| (id, format!("{} ", text(returns)))).collect();
@@ -172,7 +196,7 @@ impl BudgetSession for FewSession {
         let keep = move || {
             rule.committed.fetch_add(1, Ordering::SeqCst);
         };
-        Ended { rows, keep: Box::new(keep) }
+        Ok(Ended { rows, keep: Box::new(keep) })
     }
 }
 
@@ -326,7 +350,7 @@ async fn a_request_is_admitted_by_all_meters_or_by_none(f: Fixture) {
     let few = Few::new(1);
     f.active_key().await;
     let create = |ids| {
-        let meters = both().into_iter().map(|need| need.meter).collect();
+        let meters = vec![vec![both().into_iter().map(|need| need.meter).collect()]];
         Write::Create(Box::new(store::NewRequest { meters, ..f.request(ids) }))
     };
     let first = Ids::fresh();
@@ -364,7 +388,7 @@ async fn a_batch_without_meters_asks_for_none(f: Fixture) {
     let (written, _) = commit(&f, &few, vec![open(f.object_intent(ids))]).await;
     assert_eq!(written, [Written::Opened { attempt: 1 }]);
     assert_eq!(few.begun.load(Ordering::SeqCst), 0);
-    assert_eq!(f.sql("SELECT COUNT(*) FROM meter"), "0");
+    assert_eq!(f.sql("SELECT COUNT(*) FROM meter WHERE id <> 'database'"), "0");
 }
 
 async fn two_replicas_never_give_more_than_there_is(f: Fixture) {
@@ -431,4 +455,46 @@ async fn a_commit_with_a_notice_is_in_doubt() {
     // A commit without a notice on the same connection is sure again.
     let (written, _) = commit(&f, &few, vec![Write::Note(Box::new(f.object_intent(ids).event))]).await;
     assert_eq!(written, [Written::Done]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_reading_is_made_again() {
+    let f = Fixture::postgres().await;
+    let few = Few::new(100);
+    let take = || Write::Take(Box::new(TakeSlots { needs: both() }));
+    // The first look is the batch's beginning; then there are two at every reading.
+    for (jumps, took) in [
+        (vec![0, 0, 50, 7], 50),
+        (vec![0, 0, 51, 0, 8, 7], 8),
+        (vec![0, 0, 51, 0, 60, 0, 3, 7], 3),
+        (vec![0, 0, 51, 0, 60, 0, 70, 7], 70),
+    ] {
+        few.jumps.lock().unwrap().extend(&jumps);
+        commit(&f, &few, vec![take()]).await;
+        let read = few.read.lock().unwrap().take().expect("the time was read");
+        assert_eq!(read.took(), Duration::from_millis(took), "{jumps:?}");
+        assert_eq!(few.jumps.lock().unwrap().drain(..).collect::<Vec<_>>(), [7], "{jumps:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_the_server_that_made_the_tables_has_every_row() {
+    let f = Fixture::postgres().await;
+    let few = Few::new(10);
+    let reading = async |meter: &str| {
+        let take = Write::Take(Box::new(TakeSlots { needs: vec![need(meter)] }));
+        commit(&f, &few, vec![take]).await;
+        few.read.lock().unwrap().take().expect("the time was read")
+    };
+    let read = reading("vault:a").await;
+    assert!(read.is_complete && !read.survives_epoch);
+    assert_eq!(f.sql("SELECT state FROM meter WHERE id = 'database'"), read.epoch);
+    // Another start of the product changes nothing, not even on another server.
+    f.sql("UPDATE meter SET state = 'another server' WHERE id = 'database'");
+    drop(f.open_again().await.expect("it opens again"));
+    assert!(!reading("vault:b").await.is_complete);
+    f.sql("UPDATE meter SET state = '' WHERE id = 'vault:a'");
+    assert!(!reading("vault:a").await.is_complete, "a row without a state is none");
+    f.sql("DELETE FROM meter WHERE id = 'database'");
+    assert!(!reading("vault:c").await.is_complete);
 }

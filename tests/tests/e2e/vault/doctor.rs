@@ -17,7 +17,11 @@ struct Seen {
 
 impl Seen {
     fn of(site: &Site, setting: &Setting<'_>) -> Self {
-        let output = site.run(&["doctor", "--json"], setting);
+        Self::with_args(site, setting, &["doctor", "--json"])
+    }
+
+    fn with_args(site: &Site, setting: &Setting<'_>, args: &[&str]) -> Self {
+        let output = site.run(args, setting);
         let report: Value = serde_json::from_slice(&output.stdout)
             .unwrap_or_else(|error| panic!("{error}: {}", text(&output)));
         let good = output.status.success();
@@ -114,13 +118,34 @@ fn before_the_first_start_the_one_that_makes_keys_has_to_be_able_to() {
     simulator.allow(SIGNER, &["get", "sign"]);
     simulator.allow(ADMIN, &["get"]);
     let site = Site::new();
-    let seen = Seen::of(&site, &Setting::one(&simulator));
+    let uncounted =
+        || Seen::with_args(&site, &Setting::one(&simulator), &["doctor", "--json", "--without-budget"]);
+    let seen = uncounted();
     seen.assert_failed("create", "key_admin may not create", "Key Vault Crypto Officer");
     assert_eq!(seen.with("keys", "warn").len(), 1);
     assert!(!site.path("credenza.db").exists(), "looking makes no database");
     simulator.allow(ADMIN, &["get", "create"]);
-    let seen = Seen::of(&site, &Setting::one(&simulator));
+    let seen = uncounted();
     assert!(seen.good, "{:#?}", seen.checks);
+}
+
+#[test]
+fn a_vault_is_not_asked_what_cannot_be_counted() {
+    let simulator = Simulator::start();
+    let site = Site::new();
+    let not_asked = |why: &str| {
+        let seen = Seen::of(&site, &Setting::one(&simulator));
+        let questions = seen.with("questions", "warn");
+        assert_eq!(questions.len(), 1, "{:#?}", seen.checks);
+        let found = questions[0]["found"].as_str().unwrap();
+        assert!(found.contains("not asked: its slots could not be taken") && found.contains(why), "{found}");
+        assert!(questions[0]["cure"].as_str().unwrap().contains("--without-budget"));
+        assert!(simulator.sim.arrivals().is_empty(), "nothing reached the vault");
+    };
+    not_asked("no database yet");
+    // An older program's tables: others may be signing on them.
+    rusqlite::Connection::open(site.path("credenza.db")).unwrap().execute_batch("VACUUM").unwrap();
+    not_asked("no tables yet");
 }
 
 #[tokio::test]

@@ -162,6 +162,12 @@ fn a_subscription_has_one_limit() {
     let subscribed = TWO.replace("name = \"", "subscription = \"prod\"\nname = \"");
     assert!(refusal(&subscribed).contains("share the subscription `prod`"));
     config(&subscribed.replace("kty = \"software\"\n", "")).unwrap();
+    // Case and spaces around it make no other subscription.
+    let spelled = subscribed.replacen("\"prod\"", "\" Prod\"", 1);
+    assert_ne!(spelled, subscribed);
+    assert!(refusal(&spelled).contains("share the subscription"));
+    let other = subscribed.replacen("\"prod\"", "\"test\"", 1);
+    config(&other).unwrap();
 }
 
 #[test]

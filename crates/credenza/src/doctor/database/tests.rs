@@ -123,7 +123,8 @@ async fn a_database_that_is_not_there_yet_is_no_failure_and_is_not_made() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("credenza.db");
     let mut report = Report::default();
-    assert!(check(&mut report, &DatabaseUrl::Sqlite(path.clone())).await.is_none());
+    let url = DatabaseUrl::Sqlite(path.clone());
+    assert_eq!(check(&mut report, &url).await.err(), Some(NoStore::Absent));
     assert!(report.is_good() && report.count(Status::Warn) == 1);
     assert!(!path.exists());
 }
@@ -134,11 +135,11 @@ async fn a_database_of_ours_is_good_and_gets_no_tables_by_being_looked_at() {
     let url = DatabaseUrl::Sqlite(directory.path().join("credenza.db"));
     drop(Store::open_as_is(&url, Arc::new(SystemClock)).await.unwrap());
     let mut report = Report::default();
-    assert!(check(&mut report, &url).await.is_none(), "there is nothing to read");
+    assert_eq!(check(&mut report, &url).await.err(), Some(NoStore::Empty), "there is nothing to read");
     assert!(report.table().contains("no tables yet"), "{}", report.table());
     drop(Store::open(&url, Arc::new(SystemClock)).await.unwrap());
     let mut report = Report::default();
-    assert!(check(&mut report, &url).await.is_some());
+    assert!(check(&mut report, &url).await.is_ok());
     assert!(report.is_good(), "{}", report.table());
     assert!(report.table().contains("full: a committed intent survives"), "{}", report.table());
 }
@@ -147,7 +148,7 @@ async fn a_database_of_ours_is_good_and_gets_no_tables_by_being_looked_at() {
 async fn a_server_that_is_not_there_fails() {
     let mut report = Report::default();
     let url = DatabaseUrl::Postgres("postgres://nobody@127.0.0.1:1/none".into());
-    assert!(check(&mut report, &url).await.is_none());
+    assert_eq!(check(&mut report, &url).await.err(), Some(NoStore::Unreachable));
     assert!(!report.is_good());
     assert!(report.table().contains("database.url"), "{}", report.table());
 }
