@@ -87,7 +87,7 @@ pub struct DevArgs {
     /// How long a request lives, in seconds.
     #[arg(long, default_value_t = 300)]
     pub request_lifetime: i64,
-    /// A TOML file with the section [limits] of the configuration; without it nothing is limited.
+    /// A TOML file with the section `[limits]` of the configuration; without it nothing is limited.
     #[arg(long)]
     pub limits: Option<PathBuf>,
     /// Written as JSON once the listeners accept.

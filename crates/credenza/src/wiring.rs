@@ -194,6 +194,7 @@ impl Running {
         let (issuer, stop) = (&self.issuer, &self.stop_workers);
         self.workers.push(tokio::spawn(worker::outbox::run(Arc::clone(issuer), stop.clone())));
         self.workers.push(tokio::spawn(worker::sweeper::run(Arc::clone(issuer), stop.clone())));
+        self.workers.push(tokio::spawn(worker::meters::run(Arc::clone(issuer), stop.clone())));
         self.workers.push(tokio::spawn(issuer::inbound::run(Arc::clone(issuer), stop.clone())));
     }
 

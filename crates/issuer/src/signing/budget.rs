@@ -1,7 +1,7 @@
 //! Joins the rules of the vault budget (`signer::budget`) with the rows that keep it (`store`).
 //!
 //! Owns what this process knows of its meters: which operation needs which, the last committed state of each row, how
-//! much waits here. Everything that has to hold is decided in a [`session`], under the rows' locks; what stands here is
+//! much waits here. Everything that has to hold is decided in a `session`, under the rows' locks; what stands here is
 //! for estimates: refusals before any transaction, the choice between vaults, what operators see.
 
 mod session;
